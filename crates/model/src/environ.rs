@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The keys of a WSGI environ and the rules by which request headers become keys (requests §3).
+//!
+//! Keys that most requests have are known by number, so that an interpreter keeps them ready-made and a name is
+//! neither built nor hashed for each request.
+
+/// A number for a key of [`KEYS`]; 0 means that the key travels as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Key(u16);
+
+macro_rules! keys {
+    ($($(#[$meta:meta])* $constant:ident = $text:literal),+ $(,)?) => {
+        /// The texts of all known keys; index 0 is not a key.
+        pub const KEYS: &[&str] = &["", $($text),+];
+
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "named after the keys")]
+        #[repr(u16)]
+        enum Number { TEXT, $($constant),+ }
+
+        impl Key {
+            $(
+                #[doc = concat!("`", $text, "`")]
+                $(#[$meta])*
+                pub const $constant: Key = Key(Number::$constant as u16);
+            )+
+        }
+    };
+}
+
+keys! {
+    REQUEST_METHOD = "REQUEST_METHOD",
+    SCRIPT_NAME = "SCRIPT_NAME",
+    PATH_INFO = "PATH_INFO",
+    QUERY_STRING = "QUERY_STRING",
+    REQUEST_URI = "REQUEST_URI",
+    REQUEST_SCHEME = "REQUEST_SCHEME",
+    SERVER_PROTOCOL = "SERVER_PROTOCOL",
+    SERVER_NAME = "SERVER_NAME",
+    SERVER_PORT = "SERVER_PORT",
+    SERVER_ADDR = "SERVER_ADDR",
+    SERVER_SOFTWARE = "SERVER_SOFTWARE",
+    SERVER_ADMIN = "SERVER_ADMIN",
+    REMOTE_ADDR = "REMOTE_ADDR",
+    REMOTE_PORT = "REMOTE_PORT",
+    REMOTE_USER = "REMOTE_USER",
+    AUTH_TYPE = "AUTH_TYPE",
+    DOCUMENT_ROOT = "DOCUMENT_ROOT",
+    SCRIPT_FILENAME = "SCRIPT_FILENAME",
+    CONTEXT_PREFIX = "CONTEXT_PREFIX",
+    CONTEXT_DOCUMENT_ROOT = "CONTEXT_DOCUMENT_ROOT",
+    REDIRECT_URL = "REDIRECT_URL",
+    REDIRECT_QUERY_STRING = "REDIRECT_QUERY_STRING",
+    CONTENT_TYPE = "CONTENT_TYPE",
+    CONTENT_LENGTH = "CONTENT_LENGTH",
+    HTTPS = "HTTPS",
+    UNIQUE_ID = "UNIQUE_ID",
+    HTTP_HOST = "HTTP_HOST",
+    HTTP_USER_AGENT = "HTTP_USER_AGENT",
+    HTTP_ACCEPT = "HTTP_ACCEPT",
+    HTTP_ACCEPT_ENCODING = "HTTP_ACCEPT_ENCODING",
+    HTTP_ACCEPT_LANGUAGE = "HTTP_ACCEPT_LANGUAGE",
+    HTTP_ACCEPT_CHARSET = "HTTP_ACCEPT_CHARSET",
+    HTTP_AUTHORIZATION = "HTTP_AUTHORIZATION",
+    HTTP_CACHE_CONTROL = "HTTP_CACHE_CONTROL",
+    HTTP_CONNECTION = "HTTP_CONNECTION",
+    HTTP_COOKIE = "HTTP_COOKIE",
+    HTTP_DNT = "HTTP_DNT",
+    HTTP_EXPECT = "HTTP_EXPECT",
+    HTTP_FORWARDED = "HTTP_FORWARDED",
+    HTTP_IF_MATCH = "HTTP_IF_MATCH",
+    HTTP_IF_MODIFIED_SINCE = "HTTP_IF_MODIFIED_SINCE",
+    HTTP_IF_NONE_MATCH = "HTTP_IF_NONE_MATCH",
+    HTTP_IF_RANGE = "HTTP_IF_RANGE",
+    HTTP_IF_UNMODIFIED_SINCE = "HTTP_IF_UNMODIFIED_SINCE",
+    HTTP_KEEP_ALIVE = "HTTP_KEEP_ALIVE",
+    HTTP_ORIGIN = "HTTP_ORIGIN",
+    HTTP_PRAGMA = "HTTP_PRAGMA",
+    HTTP_PRIORITY = "HTTP_PRIORITY",
+    HTTP_RANGE = "HTTP_RANGE",
+    HTTP_REFERER = "HTTP_REFERER",
+    HTTP_SEC_CH_UA = "HTTP_SEC_CH_UA",
+    HTTP_SEC_CH_UA_MOBILE = "HTTP_SEC_CH_UA_MOBILE",
+    HTTP_SEC_CH_UA_PLATFORM = "HTTP_SEC_CH_UA_PLATFORM",
+    HTTP_SEC_FETCH_DEST = "HTTP_SEC_FETCH_DEST",
+    HTTP_SEC_FETCH_MODE = "HTTP_SEC_FETCH_MODE",
+    HTTP_SEC_FETCH_SITE = "HTTP_SEC_FETCH_SITE",
+    HTTP_SEC_FETCH_USER = "HTTP_SEC_FETCH_USER",
+    HTTP_TE = "HTTP_TE",
+    HTTP_TRANSFER_ENCODING = "HTTP_TRANSFER_ENCODING",
+    HTTP_UPGRADE = "HTTP_UPGRADE",
+    HTTP_UPGRADE_INSECURE_REQUESTS = "HTTP_UPGRADE_INSECURE_REQUESTS",
+    HTTP_VIA = "HTTP_VIA",
+    HTTP_X_CSRFTOKEN = "HTTP_X_CSRFTOKEN",
+    HTTP_X_FORWARDED_FOR = "HTTP_X_FORWARDED_FOR",
+    HTTP_X_FORWARDED_HOST = "HTTP_X_FORWARDED_HOST",
+    HTTP_X_FORWARDED_PORT = "HTTP_X_FORWARDED_PORT",
+    HTTP_X_FORWARDED_PROTO = "HTTP_X_FORWARDED_PROTO",
+    HTTP_X_REAL_IP = "HTTP_X_REAL_IP",
+    HTTP_X_REQUEST_ID = "HTTP_X_REQUEST_ID",
+    HTTP_X_REQUESTED_WITH = "HTTP_X_REQUESTED_WITH",
+    MOD_WSGI_SCRIPT_NAME = "mod_wsgi.script_name",
+    MOD_WSGI_PATH_INFO = "mod_wsgi.path_info",
+    MOD_WSGI_MOUNT_POINT = "mod_wsgi.mount_point",
+    MOD_WSGI_PROCESS_GROUP = "mod_wsgi.process_group",
+    MOD_WSGI_APPLICATION_GROUP = "mod_wsgi.application_group",
+    MOD_WSGI_CALLABLE_OBJECT = "mod_wsgi.callable_object",
+    MOD_WSGI_REQUEST_HANDLER = "mod_wsgi.request_handler",
+    MOD_WSGI_HANDLER_SCRIPT = "mod_wsgi.handler_script",
+    MOD_WSGI_LISTENER_HOST = "mod_wsgi.listener_host",
+    MOD_WSGI_LISTENER_PORT = "mod_wsgi.listener_port",
+    MOD_WSGI_SERVER_PID = "mod_wsgi.server_pid",
+    MOD_WSGI_REQUEST_ID = "mod_wsgi.request_id",
+    MOD_WSGI_CONNECTION_ID = "mod_wsgi.connection_id",
+    MOD_WSGI_REQUEST_START = "mod_wsgi.request_start",
+    MOD_WSGI_QUEUE_START = "mod_wsgi.queue_start",
+    MOD_WSGI_DAEMON_START = "mod_wsgi.daemon_start",
+    MOD_WSGI_APPLICATION_START = "mod_wsgi.application_start",
+    MOD_WSGI_THREAD_ID = "mod_wsgi.thread_id",
+    MOD_WSGI_VERSION = "mod_wsgi.version",
+    APACHE_VERSION = "apache.version",
+    APACHE_REQUEST_REC = "apache.request_rec",
+    WSGI_VERSION = "wsgi.version",
+    WSGI_URL_SCHEME = "wsgi.url_scheme",
+    WSGI_MULTITHREAD = "wsgi.multithread",
+    WSGI_MULTIPROCESS = "wsgi.multiprocess",
+    WSGI_RUN_ONCE = "wsgi.run_once",
+    WSGI_INPUT = "wsgi.input",
+    WSGI_INPUT_TERMINATED = "wsgi.input_terminated",
+    WSGI_ERRORS = "wsgi.errors",
+    WSGI_FILE_WRAPPER = "wsgi.file_wrapper",
+}
+
+impl Key {
+    /// Marks an entry whose key travels as text.
+    pub const TEXT: Key = Key(Number::TEXT as u16);
+
+    /// The position in [`KEYS`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Everything that is logged at level warning or above, as numbered events.
+//!
+//! A row of the table is the event's whole definition. Numbers are stable: wording may change under a number, a retired
+//! number stays listed in [`RETIRED`] and is never used again. 01xx: starting Python; 02xx: scripts and applications;
+//! 03xx: requests refused before an application runs; 04xx: answers; 05xx: the module itself; 06xx: configuration.
+
+use std::fmt;
+
+/// httpd's log levels, with httpd's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C)]
+pub enum Level {
+    /// Action must be taken at once.
+    Alert = 1,
+    /// A part of the service is not available.
+    Critical = 2,
+    /// A request failed.
+    Error = 3,
+    /// Something works, but not as asked for.
+    Warning = 4,
+    /// Normal but worth a line.
+    Notice = 5,
+    /// For whoever follows what happens.
+    Info = 6,
+    /// For whoever develops.
+    Debug = 7,
+}
+
+/// What the manual says about an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The stable number.
+    pub number: u16,
+    /// The level it is logged at.
+    pub level: Level,
+    /// The name of its variant.
+    pub name: &'static str,
+    /// Why it happens.
+    pub cause: &'static str,
+    /// What becomes of the request or the process.
+    pub outcome: &'static str,
+    /// What the operator does.
+    pub action: &'static str,
+}
+
+macro_rules! events {
+    ($(
+        $number:literal $level:ident $name:ident { $($field:ident: $type:ty),* $(,)? }
+        $format:literal
+        cause $cause:literal
+        outcome $outcome:literal
+        action $action:literal;
+    )+) => {
+        /// A numbered event with its facts. Its `Display` is the log line, number first.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Event {
+            $(
+                #[doc = $cause]
+                #[allow(missing_docs, reason = "the fields are the facts named in the message")]
+                $name { $($field: $type),* },
+            )+
+        }
+
+        /// The table, in the order of numbers.
+        pub const TABLE: &[Entry] = &[$(
+            Entry {
+                number: $number,
+                level: Level::$level,
+                name: stringify!($name),
+                cause: $cause,
+                outcome: $outcome,
+                action: $action,
+            },
+        )+];
+
+        impl Event {
+            /// The stable number.
+            #[must_use]
+            pub fn number(&self) -> u16 {
+                match self { $(Self::$name { .. } => $number,)+ }
+            }
+
+            /// The level it is logged at.
+            #[must_use]
+            pub fn level(&self) -> Level {
+                match self { $(Self::$name { .. } => Level::$level,)+ }
+            }
+        }
+
+        impl fmt::Display for Event {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(out, "WSGIRS{:04}: ", self.number())?;
+                match self { $(Self::$name { $($field),* } => write!(out, $format),)+ }
+            }
+        }
+    };
+}
+
+events! {
+    101 Critical PythonLibraryMissing { home: String, searched: String }
+        "no shared Python library for '{home}' (searched: {searched}); install the distribution's libpython package or a Python built with --enable-shared, or set WSGIPythonHome to one"
+        cause "The configured Python has no libpython*.so that can be loaded, for instance because Debian's libpython3.x package is not installed or the Python was built without --enable-shared."
+        outcome "Requests for embedded mode get 500 in this child; everything else is served."
+        action "Install the shared library of that Python, or point WSGIPythonHome to a Python that has one.";
+    102 Critical PythonHomeUnreadable { home: String, reason: String }
+        "WSGIPythonHome '{home}' cannot be used: {reason}"
+        cause "The directory or interpreter named by WSGIPythonHome does not exist or cannot be read by httpd's user."
+        outcome "Requests for embedded mode get 500 in this child; everything else is served."
+        action "Correct the path, or let httpd's user search the directories that lead to it.";
+    103 Critical PythonVersionUnsupported { home: String, version: String }
+        "Python {version} of '{home}' is not supported: mod_wsgi_rs needs CPython 3.9 or later"
+        cause "The configured Python is older than 3.9."
+        outcome "Requests for embedded mode get 500 in this child; everything else is served."
+        action "Point WSGIPythonHome to CPython 3.9 or later.";
+    104 Critical PythonAlreadyLoaded { loaded: String, wanted: String }
+        "'{loaded}' is already loaded into this process, so '{wanted}' cannot be; remove the LoadFile directive or the module that brings it"
+        cause "Another libpython is in the httpd process, from a LoadFile directive or another module; two of them crash."
+        outcome "Requests for embedded mode get 500 in this child; everything else is served."
+        action "Remove the LoadFile directive for libpython, or the other module that embeds Python.";
+    105 Critical PythonLibraryUnloadable { library: String, reason: String }
+        "'{library}' cannot be loaded: {reason}"
+        cause "The dynamic linker refused the shared Python library."
+        outcome "Requests for embedded mode get 500 in this child; everything else is served."
+        action "Read the linker's reason: usually a missing dependency or another architecture.";
+    106 Critical PythonStartFailed { home: String, reason: String }
+        "Python of '{home}' did not start: {reason}"
+        cause "The interpreter could not initialise itself, usually because its standard library cannot be found or read."
+        outcome "Requests for embedded mode get 500 in this child; everything else is served."
+        action "Check that httpd's user can read the installation, and PYTHONHOME and PYTHONPATH in httpd's environment.";
+    107 Critical RuntimeMissing { searched: String }
+        "the runtime files of this build of mod_wsgi_rs are missing (searched: {searched})"
+        cause "The directory with the extension module that belongs to this build of the httpd module is not installed."
+        outcome "Requests for embedded mode get 500; everything else is served."
+        action "Install the package again, or restart httpd after an upgrade.";
+    108 Critical RuntimeMismatch { expected: String, found: String }
+        "the runtime is of build {found}, this httpd module of build {expected}; restart httpd after an upgrade"
+        cause "The extension module comes from another build than the httpd module in memory."
+        outcome "Requests for embedded mode get 500 in this child; everything else is served."
+        action "Stop and start httpd after upgrading the module.";
+    109 Critical RuntimeUnusable { reason: String }
+        "the runtime could not be imported: {reason}"
+        cause "Importing the extension module failed inside the interpreter."
+        outcome "Requests for embedded mode get 500 in this child; everything else is served."
+        action "Read the Python error in the message.";
+    110 Error PythonUnavailable { script: String }
+        "'{script}' cannot run: Python did not start in this child (see the critical message before)"
+        cause "A request for embedded mode reached a child whose Python did not start."
+        outcome "500 for this request."
+        action "Find the critical message of the same child and follow it.";
+    111 Error InterpreterLimit { application_group: String, limit: usize }
+        "application group '{application_group}' refused: this process already has {limit} interpreters"
+        cause "More application groups were asked for than one process may have interpreters."
+        outcome "503 for this request."
+        action "Name application groups explicitly with WSGIApplicationGroup.";
+    112 Error InterpreterFailed { application_group: String, reason: String }
+        "the interpreter for application group '{application_group}' could not be created: {reason}"
+        cause "CPython refused to create a sub-interpreter."
+        outcome "500 for this request; the next one tries again."
+        action "Read the reason; memory limits are the usual cause.";
+    113 Warning ShutdownOverdue { milliseconds: u64, waiting: usize }
+        "Python is left as it is: after {milliseconds} ms {waiting} requests or threads were still inside it"
+        cause "At the end of a process some request or non-daemon thread did not finish within the shutdown time."
+        outcome "The process ends without finalising Python; atexit callbacks may not have run."
+        action "Look for requests or threads that never end.";
+    114 Warning PythonPathFailed { entry: String, reason: String }
+        "'{entry}' of WSGIPythonPath could not be added: {reason}"
+        cause "site.addsitedir() failed for a directory of WSGIPythonPath."
+        outcome "The entry is skipped; the others are used."
+        action "Correct the directory.";
+    115 Warning CompanionFailed { module: String, reason: String }
+        "a module '{module}' was found on the path but could not be imported: {reason}"
+        cause "A package that the built-in module of the same name extends exists but fails to import."
+        outcome "The built-in module is used alone."
+        action "Repair or remove the package.";
+
+    201 Error ScriptUnreadable { script: String, reason: String }
+        "script '{script}' cannot be read: {reason}"
+        cause "The script file cannot be opened or read by the user that runs it."
+        outcome "500 for this request; the next one tries again."
+        action "Correct the file's permissions.";
+    202 Error ScriptFailed { script: String, interpreter: String, exception: String }
+        "script '{script}' failed to load in {interpreter}: {exception}"
+        cause "Compiling or executing the script raised an exception; the traceback follows."
+        outcome "500 for this request; the next one tries again."
+        action "Correct the script.";
+    203 Error CallableMissing { script: String, callable: String }
+        "script '{script}' has no global named '{callable}'"
+        cause "The script does not define the callable, or WSGICallableObject names another one."
+        outcome "500 for this request."
+        action "Define the callable, or set WSGICallableObject.";
+    204 Error ApplicationFailed { script: String, interpreter: String, exception: String }
+        "application '{script}' in {interpreter} raised {exception}"
+        cause "The application, its iterable or its start_response() arguments raised an exception; the traceback follows."
+        outcome "500 if nothing was sent, else the answer is cut off visibly."
+        action "Correct the application.";
+    205 Error CloseFailed { script: String, interpreter: String, exception: String }
+        "close() of the result of '{script}' in {interpreter} raised {exception}"
+        cause "The close() method of the application's iterable raised an exception; the traceback follows."
+        outcome "The answer is not changed."
+        action "Correct the application.";
+    206 Error ReloadHookFailed { script: String, exception: String }
+        "reload_required() of '{script}' raised {exception}"
+        cause "The script's reload_required() function raised an exception; the traceback follows."
+        outcome "The script is not loaded again."
+        action "Correct the function.";
+    207 Warning ShortAnswer { script: String, declared: u64, produced: u64 }
+        "'{script}' promised Content-Length {declared} but produced {produced} bytes; the connection is closed"
+        cause "The application produced fewer bytes than its Content-Length says."
+        outcome "The client sees a cut-off answer."
+        action "Correct the application's Content-Length.";
+    208 Warning LongAnswer { script: String, declared: u64, produced: u64 }
+        "'{script}' promised Content-Length {declared} but produced {produced} bytes; the rest was not sent"
+        cause "The application produced more bytes than its Content-Length says."
+        outcome "The client receives the promised number of bytes."
+        action "Correct the application's Content-Length.";
+    209 Warning HeaderIgnored { script: String, header: String }
+        "'{script}' set the header '{header}', which belongs to the server; it was left out"
+        cause "The application set Transfer-Encoding, which describes the connection and would break its framing."
+        outcome "The header is not sent; the rest of the answer is."
+        action "Do not set it in the application.";
+    210 Error PreloadFailed { script: String, application_group: String, reason: String }
+        "'{script}' could not be loaded ahead of requests into application group '{application_group}': {reason}"
+        cause "An alias asks for its script to be loaded when the process starts, and that failed."
+        outcome "The first request tries again."
+        action "Correct the script.";
+
+    301 Error ExecutionForbidden { script: String }
+        "'{script}' must not be executed here: Options ExecCGI is off and no WSGIScriptAlias leads to it"
+        cause "A file with the handler wsgi-script lies in a directory without Options ExecCGI."
+        outcome "403."
+        action "Set Options +ExecCGI for the directory, or use WSGIScriptAlias.";
+    302 Error ScriptMissing { script: String }
+        "script '{script}' does not exist or cannot be examined"
+        cause "The script file is missing, or httpd's user cannot reach it."
+        outcome "404."
+        action "Correct the path or the permissions of the directories that lead to it.";
+    303 Error ScriptIsDirectory { script: String }
+        "'{script}' is a directory, not a script"
+        cause "A WSGIScriptAlias for a directory was asked for the directory itself."
+        outcome "403."
+        action "Ask for a script inside it.";
+    304 Error PathInfoRefused { script: String, path_info: String }
+        "'{script}' was asked for '{path_info}' beyond it, and AcceptPathInfo is off"
+        cause "AcceptPathInfo Off forbids additional path information."
+        outcome "404."
+        action "Remove AcceptPathInfo Off if the application routes URLs itself.";
+    305 Error TransferEncodingUnknown { encoding: String }
+        "transfer encoding '{encoding}' is not supported"
+        cause "The client sent a Transfer-Encoding other than chunked."
+        outcome "501."
+        action "None; the client is at fault.";
+    306 Error ChunkedRefused { script: String }
+        "a request with a chunked body for '{script}' was refused; WSGIChunkedRequest On accepts them"
+        cause "The client sent a chunked body and WSGIChunkedRequest is off."
+        outcome "411."
+        action "Set WSGIChunkedRequest On if the application can read bodies of unknown length.";
+    307 Error ContentLengthInvalid { value: String }
+        "Content-Length '{value}' is not a number"
+        cause "The client sent a malformed Content-Length."
+        outcome "400."
+        action "None; the client is at fault.";
+    308 Error EmbeddedRestricted { script: String }
+        "'{script}' would run in embedded mode, which WSGIRestrictEmbedded On forbids"
+        cause "The request resolves to no process group while WSGIRestrictEmbedded is On."
+        outcome "500."
+        action "Set WSGIProcessGroup for this location.";
+    309 Error BodyTooLarge { script: String }
+        "the body of the request for '{script}' exceeds LimitRequestBody"
+        cause "The client sent a chunked body larger than LimitRequestBody, noticed while the application read it."
+        outcome "413 unless the application had already answered."
+        action "Raise LimitRequestBody if such bodies are wanted.";
+    310 Error ServerStopping { script: String }
+        "'{script}' was not run: this process is ending"
+        cause "A request reached the interpreter while its process was shutting down."
+        outcome "503."
+        action "None; the client may repeat the request.";
+    311 Error VariableUnset { directive: String, variable: String }
+        "{directive} refers to '{variable}', which is not set for this request or is empty"
+        cause "A name is taken from %{{ENV:...}} and the variable is unset or empty."
+        outcome "500; an unset variable never selects embedded mode or an interpreter."
+        action "Set the variable, for instance with SetEnv, wherever the directive applies.";
+    312 Error DaemonModeMissing { process_group: String }
+        "process group '{process_group}' was selected, but this version has no daemon processes yet"
+        cause "A WSGIScriptAlias has a process-group option; this version runs embedded mode only."
+        outcome "500."
+        action "Remove the option, or keep using the reference module for this site for now.";
+
+    501 Critical Panicked { place: String, message: String }
+        "a defect in mod_wsgi_rs was caught at {place}: {message}"
+        cause "A part of the module stopped at a violated assumption."
+        outcome "500 for the request; the process goes on."
+        action "Report it with this line.";
+
+    601 Warning ConfigurationDoubtful { directive: String, file: String, line: u32, problem: String, fix: String }
+        "{directive} at {file}:{line}: {problem}; {fix}"
+        cause "A directive was accepted with the reference's meaning although it is written in a way that probably is a mistake."
+        outcome "The server starts."
+        action "Write it as the message says.";
+}
+
+/// Numbers that were used once and mean nothing any more.
+pub const RETIRED: &[u16] = &[];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_rise_and_retired_ones_are_not_used_again() {
+        assert!(TABLE.windows(2).all(|pair| pair[0].number < pair[1].number));
+        assert!(TABLE.iter().all(|entry| !RETIRED.contains(&entry.number)));
+    }
+
+    #[test]
+    fn warning_and_above_are_what_the_table_holds() {
+        assert!(TABLE.iter().all(|entry| entry.level <= Level::Warning));
+    }
+
+    #[test]
+    fn a_line_begins_with_its_number() {
+        let event = Event::ScriptMissing { script: "/a".into() };
+        assert_eq!(event.to_string(), "WSGIRS0302: script '/a' does not exist or cannot be examined");
+        assert_eq!((event.number(), event.level()), (302, Level::Error));
+    }
+}
