@@ -232,11 +232,15 @@ pub const CAPSULE: &str = "_mod_wsgi_rs.embedded";
 
 /// [`BUILD_ID`](crate::BUILD_ID) in the form that [`Table::build_id`] has.
 #[must_use]
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, where slices cannot be copied in Rust 1.85")]
 pub const fn build_id() -> [u8; 64] {
     let text = crate::BUILD_ID.as_bytes();
     let mut padded = [0; 64];
-    let (room, _) = padded.split_at_mut(text.len());
-    room.copy_from_slice(text);
+    let mut at = 0;
+    while at < text.len() {
+        padded[at] = text[at];
+        at += 1;
+    }
     padded
 }
 

@@ -135,9 +135,96 @@ impl Key {
     /// Marks an entry whose key travels as text.
     pub const TEXT: Key = Key(Number::TEXT as u16);
 
+    /// The key itself; empty for [`Key::TEXT`].
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        KEYS.get(self.index()).copied().unwrap_or_default()
+    }
+
     /// The position in [`KEYS`].
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)
+    }
+}
+
+/// What becomes of a request header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderKey {
+    /// A known key.
+    Known(Key),
+    /// `HTTP_` and the name in capitals with `_` for `-`, as the caller spells it.
+    Spelled,
+    /// The header is never passed on: its name has other characters than letters, digits and `-`, or it is `Proxy`,
+    /// which libraries take for a setting.
+    Withheld,
+    /// Credentials, passed on only where the configuration says so.
+    Credentials(Option<Key>),
+}
+
+/// Decides what becomes of the request header `name`.
+#[must_use]
+pub fn header_key(name: &[u8]) -> HeaderKey {
+    if name.is_empty() || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
+        return HeaderKey::Withheld;
+    }
+    match name.len() {
+        5 if name.eq_ignore_ascii_case(b"proxy") => return HeaderKey::Withheld,
+        12 if name.eq_ignore_ascii_case(b"content-type") => return HeaderKey::Known(Key::CONTENT_TYPE),
+        13 if name.eq_ignore_ascii_case(b"authorization") => {
+            return HeaderKey::Credentials(Some(Key::HTTP_AUTHORIZATION));
+        }
+        14 if name.eq_ignore_ascii_case(b"content-length") => return HeaderKey::Known(Key::CONTENT_LENGTH),
+        19 if name.eq_ignore_ascii_case(b"proxy-authorization") => return HeaderKey::Credentials(None),
+        _ => {}
+    }
+    known_header(name).map_or(HeaderKey::Spelled, HeaderKey::Known)
+}
+
+fn known_header(name: &[u8]) -> Option<Key> {
+    let (first, last) = (spell(*name.first()?), spell(*name.last()?));
+    (Key::HTTP_HOST.0..=Key::HTTP_X_REQUESTED_WITH.0).map(Key).find(|key| {
+        let text = key.text().as_bytes().get(5..).unwrap_or_default();
+        text.len() == name.len()
+            && text.first() == Some(&first)
+            && text.last() == Some(&last)
+            && text.iter().zip(name).all(|(spelled, byte)| *spelled == spell(*byte))
+    })
+}
+
+/// One character of a header's name as it stands in its key.
+#[must_use]
+pub fn spell(byte: u8) -> u8 {
+    if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_key_is_found_by_its_number() {
+        assert_eq!(Key::REQUEST_METHOD.text(), "REQUEST_METHOD");
+        assert_eq!(Key::WSGI_FILE_WRAPPER.text(), "wsgi.file_wrapper");
+        assert_eq!(Key::WSGI_FILE_WRAPPER.index() + 1, KEYS.len());
+    }
+
+    #[test]
+    fn headers_become_keys() {
+        assert_eq!(header_key(b"host"), HeaderKey::Known(Key::HTTP_HOST));
+        assert_eq!(header_key(b"User-Agent"), HeaderKey::Known(Key::HTTP_USER_AGENT));
+        assert_eq!(header_key(b"X-Requested-With"), HeaderKey::Known(Key::HTTP_X_REQUESTED_WITH));
+        assert_eq!(header_key(b"CONTENT-type"), HeaderKey::Known(Key::CONTENT_TYPE));
+        assert_eq!(header_key(b"Content-Length"), HeaderKey::Known(Key::CONTENT_LENGTH));
+        assert_eq!(header_key(b"X-Thing"), HeaderKey::Spelled);
+    }
+
+    #[test]
+    fn dangerous_and_ambiguous_headers_are_withheld() {
+        for name in [&b"Proxy"[..], b"X_Foo", b"X.Foo", b"", b"X Foo", b"X\xe4"] {
+            assert_eq!(header_key(name), HeaderKey::Withheld, "{name:?}");
+        }
+        assert_eq!(header_key(b"Authorization"), HeaderKey::Credentials(Some(Key::HTTP_AUTHORIZATION)));
+        assert_eq!(header_key(b"proxy-authorization"), HeaderKey::Credentials(None));
     }
 }

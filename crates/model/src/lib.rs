@@ -6,11 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alias;
+pub mod directive;
 pub mod embedded;
 pub mod environ;
 pub mod event;
 pub mod exchange;
+pub mod group;
+pub mod resolve;
 pub mod response;
+pub mod settings;
 
 /// Identifies builds whose parts may talk to each other: package version and a hash of this crate.
 pub const BUILD_ID: &str = env!("MOD_WSGI_RS_BUILD_ID");
