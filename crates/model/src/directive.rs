@@ -9,6 +9,7 @@
 pub mod value;
 pub mod words;
 
+use std::ffi::CStr;
 use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
@@ -98,8 +99,12 @@ pub enum ArgumentError {
 
 /// One row of a directive table whose settings are kept in `S`.
 pub struct Row<S: 'static> {
-    /// The directive, with the field's capital letters.
+    /// The directive, with the manual's capital letters.
     pub name: &'static str,
+    /// The same for C.
+    pub c_name: &'static CStr,
+    /// The first line of the text for C: what `httpd -L` shows.
+    pub c_summary: &'static CStr,
     /// The manual's text: a first line that fits the command table, then paragraphs.
     pub text: &'static [&'static str],
     /// Where it may be written.
@@ -207,6 +212,8 @@ macro_rules! row {
     ($settings:ty, $name:literal, [$($text:literal),+], $field:ident, $written:ty, $scope:ident, $since:literal, $default:expr) => {
         $crate::directive::Row {
             name: $name,
+            c_name: $crate::directive::c_text(concat!($name, "\0")),
+            c_summary: $crate::directive::c_text($crate::directive::first!($($text),+)),
             text: &[$($text),+],
             scope: $crate::directive::Scope::$scope,
             since: $since,
@@ -223,7 +230,25 @@ macro_rules! row {
     };
 }
 
-pub(crate) use {directives, row};
+macro_rules! first {
+    ($first:literal $(, $rest:literal)*) => {
+        concat!($first, "\0")
+    };
+}
+
+pub(crate) use {directives, first, row};
+
+/// Text that ends with NUL, without a leading blank, for C.
+pub(crate) const fn c_text(text: &'static str) -> &'static CStr {
+    let bytes = match text.as_bytes() {
+        [b' ', rest @ ..] => rest,
+        whole => whole,
+    };
+    match CStr::from_bytes_with_nul(bytes) {
+        Ok(text) => text,
+        Err(_) => c"",
+    }
+}
 
 /// Puts a value that was written in this context, possibly not for the first time.
 pub(crate) fn put<T: value::Kept>(field: &mut Option<Arc<Set<T>>>, value: T, origin: &Origin) {

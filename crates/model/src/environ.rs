@@ -77,6 +77,7 @@ keys! {
     HTTP_ORIGIN = "HTTP_ORIGIN",
     HTTP_PRAGMA = "HTTP_PRAGMA",
     HTTP_PRIORITY = "HTTP_PRIORITY",
+    HTTP_PROXY_AUTHORIZATION = "HTTP_PROXY_AUTHORIZATION",
     HTTP_RANGE = "HTTP_RANGE",
     HTTP_REFERER = "HTTP_REFERER",
     HTTP_SEC_CH_UA = "HTTP_SEC_CH_UA",
@@ -158,8 +159,10 @@ pub enum HeaderKey {
     /// The header is never passed on: its name has other characters than letters, digits and `-`, or it is `Proxy`,
     /// which libraries take for a setting.
     Withheld,
-    /// Credentials, passed on only where the configuration says so.
-    Credentials(Option<Key>),
+    /// `Authorization`, passed on only where the configuration says so.
+    Authorization,
+    /// `Proxy-Authorization`, likewise.
+    ProxyAuthorization,
 }
 
 /// Decides what becomes of the request header `name`.
@@ -172,10 +175,10 @@ pub fn header_key(name: &[u8]) -> HeaderKey {
         5 if name.eq_ignore_ascii_case(b"proxy") => return HeaderKey::Withheld,
         12 if name.eq_ignore_ascii_case(b"content-type") => return HeaderKey::Known(Key::CONTENT_TYPE),
         13 if name.eq_ignore_ascii_case(b"authorization") => {
-            return HeaderKey::Credentials(Some(Key::HTTP_AUTHORIZATION));
+            return HeaderKey::Authorization;
         }
         14 if name.eq_ignore_ascii_case(b"content-length") => return HeaderKey::Known(Key::CONTENT_LENGTH),
-        19 if name.eq_ignore_ascii_case(b"proxy-authorization") => return HeaderKey::Credentials(None),
+        19 if name.eq_ignore_ascii_case(b"proxy-authorization") => return HeaderKey::ProxyAuthorization,
         _ => {}
     }
     known_header(name).map_or(HeaderKey::Spelled, HeaderKey::Known)
@@ -224,7 +227,7 @@ mod tests {
         for name in [&b"Proxy"[..], b"X_Foo", b"X.Foo", b"", b"X Foo", b"X\xe4"] {
             assert_eq!(header_key(name), HeaderKey::Withheld, "{name:?}");
         }
-        assert_eq!(header_key(b"Authorization"), HeaderKey::Credentials(Some(Key::HTTP_AUTHORIZATION)));
-        assert_eq!(header_key(b"proxy-authorization"), HeaderKey::Credentials(None));
+        assert_eq!(header_key(b"Authorization"), HeaderKey::Authorization);
+        assert_eq!(header_key(b"proxy-authorization"), HeaderKey::ProxyAuthorization);
     }
 }

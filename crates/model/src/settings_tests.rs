@@ -27,6 +27,8 @@ fn check_rows<S: Default + Clone + PartialEq + Debug>(rows: &[Row<S>], merge: fn
         );
         assert_eq!(merge(&settings, &S::default()), settings, "{}: a silent section changes nothing", row.name);
         assert_eq!(merge(&S::default(), &settings), settings, "{}: nothing outside changes nothing", row.name);
+        assert_eq!(row.c_name.to_str(), Ok(row.name));
+        assert_eq!(row.c_summary.to_str(), Ok(row.summary()));
         assert!(!row.summary().is_empty() && row.summary().len() < 80, "{} has no summary", row.name);
         assert!(row.text.len() > 2, "{} has no text", row.name);
     }

@@ -1,1 +1,5 @@
-//! Placeholder.
+// SPDX-License-Identifier: Apache-2.0
+//! The kernel and the dynamic linker behind safe functions.
+
+pub mod descriptor;
+pub mod library;

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A server record: the main server or a virtual host.
+
+use super::bytes;
+use crate::ffi;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// A server record that lives for `'s`, at most until the configuration is read again.
+#[derive(Debug, Clone, Copy)]
+pub struct Server<'s> {
+    server: NonNull<ffi::server_rec>,
+    alive: PhantomData<&'s ()>,
+}
+
+impl<'s> Server<'s> {
+    /// Wraps a server record.
+    ///
+    /// # Safety
+    ///
+    /// [CONF] null, or a record of the present configuration that lives for `'s`.
+    pub unsafe fn new(server: *mut ffi::server_rec) -> Option<Self> {
+        NonNull::new(server).map(|server| Self { server, alive: PhantomData })
+    }
+
+    /// The main server of the present configuration.
+    pub fn main() -> Option<Self> {
+        // SAFETY: [CONF] httpd sets this variable before any hook runs and keeps it valid from then on.
+        let server = unsafe { ffi::ap_server_conf };
+        // SAFETY: [CONF] as above.
+        unsafe { Self::new(server) }
+    }
+
+    /// The record for C.
+    pub fn as_ptr(&self) -> *mut ffi::server_rec {
+        self.server.as_ptr()
+    }
+
+    fn record(&self) -> &'s ffi::server_rec {
+        // SAFETY: [CONF] alive for 's; nobody writes to it after the configuration was read.
+        unsafe { self.server.as_ref() }
+    }
+
+    /// `ServerName`
+    pub fn name(&self) -> &'s [u8] {
+        // SAFETY: [CSTR] part of the server record.
+        unsafe { bytes(self.record().server_hostname) }.unwrap_or_default()
+    }
+
+    /// The port of `ServerName`, if it has one.
+    pub fn port(&self) -> Option<u16> {
+        Some(self.record().port).filter(|port| *port != 0)
+    }
+
+    /// `ServerAdmin`
+    pub fn admin(&self) -> Option<&'s [u8]> {
+        // SAFETY: [CSTR] part of the server record.
+        unsafe { bytes(self.record().server_admin) }
+    }
+
+    /// Whether this is a virtual host.
+    pub fn is_virtual(&self) -> bool {
+        self.record().is_virtual != 0
+    }
+
+    /// This server and those after it in httpd's list, which begins with the main server.
+    pub fn chain(self) -> impl Iterator<Item = Self> {
+        // SAFETY: [CONF] the list's records live as long as each other.
+        std::iter::successors(Some(self), |server| unsafe { Self::new(server.record().next) })
+    }
+
+    /// The configurations of all modules for this server.
+    pub fn configurations(&self) -> *const ffi::ap_conf_vector_t {
+        self.record().module_config
+    }
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Embedded mode: Python inside an httpd child.
+//!
+//! Python starts in a child only, on a thread of its own, when an alias or a request needs it. Requests wait until it is ready;
+//! where it cannot start, the reason is logged once and they are refused. The thread ends Python with the child.
+
+mod search;
+mod start;
+
+use crate::apache::log;
+use crate::apache::pool::Pool;
+use crate::apache::process;
+use crate::apache::request::Request;
+use crate::apache::server::Server;
+use crate::boundary::callbacks;
+use crate::config::ServerConfig;
+use crate::environ::Environ;
+use crate::exchange::{self, Exchange};
+use model::directive::value::OnOff;
+use model::embedded::{Call, Ending, HostTable, MainEnd, Setup, Table, Text};
+use model::event::{Event, Level};
+use model::resolve::Target;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fs, ptr, thread};
+
+/// How long Python may take to end with its child; httpd's parent kills children after about ten seconds.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+/// Interpreters in one child.
+const INTERPRETER_LIMIT: usize = 256;
+/// The stack of the thread that imports and finalises.
+const STACK: usize = 8 << 20;
+
+/// Directory of the runtime files, opened by the parent and inherited by children.
+static RUNTIME: Mutex<Option<OwnedFd>> = Mutex::new(None);
+/// This child's Python; null in the parent.
+static CHILD: AtomicPtr<Child> = AtomicPtr::new(ptr::null_mut());
+
+/// Python in this child: not yet, soon, now, or never.
+#[derive(Debug)]
+struct Child {
+    configuration: Configuration,
+    phase: Mutex<Phase>,
+    changed: Condvar,
+    /// The extension's table, known before it may be used.
+    imported: OnceLock<&'static Table>,
+    /// The table once requests may use it.
+    table: AtomicPtr<Table>,
+    finished: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Starting,
+    Ready,
+    Failed,
+}
+
+/// What the configuration says about Python, copied because the Python thread needs it.
+#[derive(Debug)]
+struct Configuration {
+    home: String,
+    path: String,
+    preloads: Vec<(String, String)>,
+}
+
+/// A started Python, for requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Python {
+    table: &'static Table,
+}
+
+/// What a request runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Script<'a> {
+    /// The script's path.
+    pub path: &'a [u8],
+    /// Interpreter and callable.
+    pub target: &'a Target,
+    /// Whether a changed script is loaded again.
+    pub reloading: OnOff,
+}
+
+/// In the parent: opens the directory of the runtime files, so that children reach it whatever lies above it.
+pub fn open_runtime(pool: Pool<'_>) {
+    let opened = runtime_places().iter().find_map(|place| unix::descriptor::open_directory(place).ok());
+    *RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) = opened;
+    pool.on_clear(|| *RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) = None);
+}
+
+/// Where the runtime files may lie: beside the module, or where the package puts them.
+fn runtime_places() -> Vec<PathBuf> {
+    let module = unix::library::file_of(&crate::wsgi_module);
+    let beside = module.and_then(|path| Some(path.parent()?.join("mod_wsgi_rs.d")));
+    let installed = Path::new(env!("MOD_WSGI_RS_DEFAULT_LIBEXECDIR")).to_owned();
+    beside.into_iter().chain([installed]).map(|place| place.join(model::BUILD_ID)).collect()
+}
+
+/// In a child: notes what Python needs, starts it in the background if an alias will need it, and ends it with the child.
+pub fn child_started(pool: Pool<'_>, server: Server<'_>) {
+    let Some(config) = ServerConfig::of(&server) else { return };
+    let text = |value: Option<&String>| value.cloned().unwrap_or_default();
+    let home = config.settings.python_home().as_ref().map(|home| &home.0);
+    let aliases = || {
+        server
+            .chain()
+            .filter_map(|server| ServerConfig::of(&server))
+            .flat_map(|config| &config.settings.script_aliases().0)
+    };
+    let embedded = |group: Option<&str>| group.is_none_or(str::is_empty);
+    let mut preloads: Vec<_> = aliases()
+        .filter_map(|alias| Some((alias.preload()?, alias)))
+        .filter(|((process_group, _), _)| process_group.is_empty())
+        .map(|((_, application_group), alias)| (application_group.to_owned(), alias.target.clone()))
+        .collect();
+    preloads.dedup();
+    let wanted = aliases().any(|alias| embedded(alias.process_group.as_deref()));
+    let child = Child {
+        configuration: Configuration {
+            home: home.cloned().unwrap_or_else(|| env!("MOD_WSGI_RS_DEFAULT_PYTHON").to_owned()),
+            path: text(config.settings.python_path().as_ref().map(|path| &path.0)),
+            preloads,
+        },
+        phase: Mutex::new(Phase::Idle),
+        changed: Condvar::new(),
+        imported: OnceLock::new(),
+        table: AtomicPtr::new(ptr::null_mut()),
+        finished: AtomicBool::new(false),
+    };
+    // One for each child process, used until its last instant by threads that nobody joins: never freed.
+    let child: &'static Child = Box::leak(Box::new(child));
+    CHILD.store(ptr::from_ref(child).cast_mut(), Ordering::Release);
+    pool.on_clear(stop);
+    if wanted && !config.settings.restrict_embedded().is_on() {
+        child.begin(&mut child.lock());
+    }
+}
+
+fn child() -> Option<&'static Child> {
+    // SAFETY: [CHILD] null, or leaked by `child_started`.
+    unsafe { CHILD.load(Ordering::Acquire).as_ref() }
+}
+
+/// This child's Python; waits while it starts. `None` if it could not start.
+pub fn python() -> Option<Python> {
+    let child = child()?;
+    if let Some(python) = child.ready() {
+        return Some(python);
+    }
+    let mut phase = child.lock();
+    if *phase == Phase::Idle {
+        child.begin(&mut phase);
+    }
+    while *phase == Phase::Starting {
+        phase = child.changed.wait(phase).unwrap_or_else(PoisonError::into_inner);
+    }
+    drop(phase);
+    child.ready()
+}
+
+/// When the child ends: lets Python end, for as long as that may take.
+fn stop() {
+    let Some(child) = child() else { return };
+    let Some(python) = child.ready() else { return };
+    // SAFETY: [TABLE] may be called at any time, also in a signal handler.
+    let inside = unsafe { (python.table.stop)() };
+    let deadline = Instant::now() + SHUTDOWN + Duration::from_millis(500);
+    while inside == 0 && !child.finished.load(Ordering::Acquire) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+impl Child {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ready(&self) -> Option<Python> {
+        // SAFETY: [TABLE] null, or the static table of the extension module.
+        unsafe { self.table.load(Ordering::Acquire).as_ref() }.map(|table| Python { table })
+    }
+
+    fn enter(&self, phase: Phase) {
+        *self.lock() = phase;
+        self.changed.notify_all();
+    }
+
+    /// Starts the Python thread, and one that loads scripts ahead of requests if there are any.
+    fn begin(&'static self, phase: &mut Phase) {
+        *phase = Phase::Starting;
+        let started = thread::Builder::new().name("python".to_owned()).stack_size(STACK).spawn(|| {
+            if let Err(event) = crate::boundary::fence("embedded::run", || Ok(()), || self.run()) {
+                log::server_event(&event);
+            }
+            self.enter(Phase::Failed);
+            self.finished.store(true, Ordering::Release);
+        });
+        if let Err(error) = started {
+            let home = self.configuration.home.clone();
+            log::server_event(&Event::PythonStartFailed { home, reason: error.to_string() });
+            *phase = Phase::Failed;
+        }
+        if !self.configuration.preloads.is_empty() {
+            let preload = || crate::boundary::fence("embedded::preload", || (), || self.preload());
+            // Without the thread, the first request loads the script.
+            drop(thread::Builder::new().name("preload".to_owned()).stack_size(STACK).spawn(preload));
+        }
+    }
+
+    /// The life of the Python thread: start, serve until the child ends, finalise.
+    fn run(&'static self) -> Result<(), Event> {
+        let installation = search::find(&self.configuration.home)?;
+        let directory = runtime_directory()?;
+        let python = start::start(&installation)?;
+        let table = match python.import(&directory) {
+            Ok(table) => table,
+            Err(event) => {
+                python.abandon();
+                return Err(event);
+            }
+        };
+        self.imported.get_or_init(|| table);
+        let (mpm, description) = (process::mpm(), process::description());
+        let setup = Setup {
+            process_group: Text::default(),
+            python_path: Text::from(self.configuration.path.as_str()),
+            multithread: (process::threads_per_process() > 1).into(),
+            multiprocess: (process::maximum_processes() > 1).into(),
+            run_once: 0,
+            single_process: (process::is_defined(c"DEBUG") || process::is_defined(c"ONE_PROCESS")).into(),
+            maximum_processes: process::maximum_processes(),
+            threads_per_process: process::threads_per_process(),
+            server_version: process::version(),
+            server_description: Text::new(description),
+            mpm_name: Text::new(mpm),
+            server_built: Text::new(process::built()),
+            interpreter_limit: INTERPRETER_LIMIT,
+            shutdown_milliseconds: u64::try_from(SHUTDOWN.as_millis()).unwrap_or(u64::MAX),
+        };
+        // SAFETY: [TABLE] on the thread that initialised Python and holds its main interpreter.
+        match unsafe { (table.main)(&raw const setup, &raw const HOST) } {
+            MainEnd::Finalise => python.finalise(),
+            MainEnd::LeaveAlone => python.abandon(),
+        }
+        Ok(())
+    }
+
+    fn preload(&self) {
+        let Some(python) = python() else { return };
+        for (application_group, script) in &self.configuration.preloads {
+            let modified = fs::metadata(script).and_then(|data| data.modified()).ok();
+            let modified = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+            let modified = modified.and_then(|time| i64::try_from(time.as_micros()).ok()).unwrap_or(0);
+            let (group, script) = (Text::from(application_group.as_str()), Text::from(script.as_str()));
+            // SAFETY: [TABLE] Python is ready, and this thread holds no interpreter.
+            unsafe { (python.table.preload)(group, script, modified) };
+        }
+    }
+}
+
+/// The runtime directory as this process reaches it.
+fn runtime_directory() -> Result<PathBuf, Event> {
+    let runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let descriptor = runtime.as_ref().map(AsRawFd::as_raw_fd);
+    descriptor.map(|descriptor| PathBuf::from(format!("/proc/self/fd/{descriptor}"))).ok_or_else(|| {
+        let places: Vec<_> = runtime_places().iter().map(|place| place.display().to_string()).collect();
+        Event::RuntimeMissing { searched: places.join(", ") }
+    })
+}
+
+impl Python {
+    /// Runs one request on this thread.
+    pub fn run<'r>(
+        &self,
+        request: &Request<'r>,
+        script: Script<'_>,
+        environ: &Environ<'r>,
+        exchange: &mut Exchange<'r>,
+    ) -> Ending {
+        let call = Call {
+            application_group: Text::new(&script.target.application_group),
+            script: Text::new(script.path),
+            script_mtime: request.file_modified(),
+            callable: Text::new(&script.target.callable),
+            script_reloading: script.reloading.is_on().into(),
+            https: environ.is_https().into(),
+            head_request: request.is_head().into(),
+            request_start: request.received(),
+            environ: environ.entries().as_ptr(),
+            environ_length: environ.entries().len(),
+            resource: Text::new(request.file_name()),
+        };
+        let context = ptr::from_mut(exchange).cast();
+        // SAFETY: [TABLE] Python is ready and this thread holds no interpreter; [EXCHANGE] the context outlives the call.
+        unsafe { (self.table.handle)(&raw const call, &raw const exchange::TABLE, context) }
+    }
+}
+
+static HOST: HostTable = HostTable { log: write_log, ready };
+
+callbacks! {
+    fn write_log(level: Level, line: Text<'_>), or (); {
+        let (start, length) = line.parts();
+        // SAFETY: [TEXT] made from a slice that lives for the length of the call.
+        log::server_line(level, unsafe { std::slice::from_raw_parts(start, length) });
+    }
+
+    fn ready(), or (); {
+        let Some(child) = child() else { return };
+        if let Some(table) = child.imported.get() {
+            child.table.store(ptr::from_ref(*table).cast_mut(), Ordering::Release);
+            child.enter(Phase::Ready);
+        }
+    }
+}
+
+/// Panics if the tests ask for it, to show that the fence holds: needs an environment variable of httpd's own.
+pub fn panic_for_a_test(request: &Request<'_>) {
+    static ALLOWED: std::sync::LazyLock<bool> =
+        std::sync::LazyLock::new(|| std::env::var_os("MOD_WSGI_RS_TEST").is_some());
+    if *ALLOWED && request.environment().find("MOD_WSGI_RS_TEST_PANIC").is_some() {
+        #[allow(clippy::panic, reason = "its purpose")]
+        {
+            panic!("asked for by a test");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The server's side of a request that runs in this process: the methods that the WSGI code calls, as a C table.
+//!
+//! Called on the request's thread, from inside `Table::handle`.
+
+use crate::apache::body::Body;
+use crate::apache::log;
+use crate::apache::request::Request;
+use crate::apache::response::Answer;
+use crate::boundary::callbacks;
+use model::embedded::{Ending, EndingKind, ExchangeTable, Flag, Pair, Text};
+use model::event::Level;
+use model::exchange::{FileSpan, Head, ReadError, SendError};
+use std::ffi::{c_int, c_void};
+use std::os::fd::RawFd;
+
+/// A request's body, answer and log.
+#[derive(Debug)]
+pub struct Exchange<'r> {
+    request: Request<'r>,
+    body: Body<'r>,
+    answer: Answer<'r>,
+    sendfile: bool,
+}
+
+/// The functions that a pointer to an [`Exchange`] is handed over with.
+pub static TABLE: ExchangeTable =
+    ExchangeTable { read_body, send_head, send_data, send_file, flush, log: write_log, is_aborted };
+
+/// What became of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Result {
+    /// The answer is on its way, whole or visibly cut off.
+    Answered,
+    /// Nothing was sent; httpd is to answer with this status.
+    Status(u16),
+}
+
+impl<'r> Exchange<'r> {
+    /// Nothing read, nothing answered.
+    pub fn new(request: Request<'r>, sendfile: bool) -> Self {
+        Self { request, body: Body::new(request), answer: Answer::new(request), sendfile }
+    }
+
+    /// Does what the WSGI code's ending asks for.
+    pub fn finish(&mut self, ending: Ending) -> Result {
+        if self.body.was_answered() && !self.answer.has_left() {
+            return Result::Answered;
+        }
+        match ending.kind {
+            // The client's absence is no failure of the answer; whatever was queued cannot reach it.
+            EndingKind::Complete => {
+                let _ = self.answer.end();
+            }
+            EndingKind::Refused => return self.replace(ending.status),
+            EndingKind::Truncated if !self.answer.has_left() => return self.replace(500),
+            EndingKind::Truncated => self.answer.cut_off(),
+            EndingKind::ClientGone if !self.answer.has_left() => return self.replace(400),
+            EndingKind::ClientGone => self.answer.cut_off(),
+        }
+        Result::Answered
+    }
+
+    fn replace(&mut self, status: u16) -> Result {
+        self.answer.withdraw();
+        Result::Status(status)
+    }
+}
+
+/// Turns the context back; the lifetime is that of the call.
+fn exchange<'c>(context: *mut c_void) -> &'c mut Exchange<'c> {
+    // SAFETY: [EXCHANGE] the pointer that `handler` handed over with the table; one thread uses it, during one call.
+    unsafe { &mut *context.cast::<Exchange<'c>>() }
+}
+
+fn slice<'c>(text: Text<'c>) -> &'c [u8] {
+    let (start, length) = text.parts();
+    // SAFETY: [TEXT] made from a slice that lives for 'c.
+    unsafe { std::slice::from_raw_parts(start, length) }
+}
+
+fn read_code(error: ReadError) -> isize {
+    -(error as isize)
+}
+
+fn send_code(result: std::result::Result<(), SendError>) -> c_int {
+    result.map_or_else(|error| -(error as c_int), |()| 0)
+}
+
+const FAILED: c_int = -(SendError::Failed as c_int);
+
+callbacks! {
+    fn read_body(context: *mut c_void, into: *mut u8, capacity: usize) -> isize, or read_code(ReadError::Failed); {
+        // SAFETY: [EXCHANGE] the caller's buffer of that capacity, initialised, for the length of the call.
+        let into = unsafe { std::slice::from_raw_parts_mut(into, capacity) };
+        exchange(context).body.read(into).map_or_else(read_code, |length| isize::try_from(length).unwrap_or(isize::MAX))
+    }
+
+    fn send_head(context: *mut c_void, status: u16, reason: Text<'_>, headers: *const Pair<'_>, count: usize) -> c_int,
+        or FAILED;
+    {
+        // SAFETY: [EXCHANGE] the caller's array of that length, for the length of the call.
+        let pairs = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(headers, count) } };
+        let headers: Vec<_> = pairs.iter().map(|pair| (slice(pair.name), slice(pair.value))).collect();
+        send_code(exchange(context).answer.head(&Head { status, reason: slice(reason), headers: &headers }))
+    }
+
+    fn send_data(context: *mut c_void, data: Text<'_>) -> c_int, or FAILED; {
+        send_code(exchange(context).answer.data(slice(data)))
+    }
+
+    fn send_file(context: *mut c_void, descriptor: RawFd, offset: u64, length: u64) -> c_int, or FAILED; {
+        let exchange = exchange(context);
+        let Ok(copy) = unix::descriptor::duplicate(descriptor) else { return FAILED };
+        let span = FileSpan { descriptor, offset, length };
+        send_code(exchange.answer.file(copy, span, exchange.sendfile))
+    }
+
+    fn flush(context: *mut c_void) -> c_int, or FAILED; {
+        send_code(exchange(context).answer.flush())
+    }
+
+    fn write_log(context: *mut c_void, level: Level, line: Text<'_>), or (); {
+        log::request_line(&exchange(context).request, level, slice(line));
+    }
+
+    fn is_aborted(context: *mut c_void) -> Flag, or 0; {
+        exchange(context).request.is_aborted().into()
+    }
+}

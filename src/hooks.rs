@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which of httpd's hooks we take part in, and where.
+
+#![forbid(clippy::unwrap_used)]
+
+use crate::apache::pool::Pool;
+use crate::apache::process;
+use crate::apache::request::Request;
+use crate::apache::server::Server;
+use crate::boundary::{callbacks, quiet_panics};
+use crate::{alias, embedded, ffi, handler};
+use std::ffi::c_int;
+use std::ptr;
+
+callbacks! {
+    /// Registers the other hooks. Called whenever the module is loaded, which is more than once in a process.
+    pub fn register(_pool: *mut ffi::apr_pool_t), or (); {
+        quiet_panics();
+        let after_alias = [c"mod_alias.c".as_ptr(), ptr::null()];
+        let before_directories = [c"mod_userdir.c".as_ptr(), c"mod_vhost_alias.c".as_ptr(), ptr::null()];
+        // SAFETY: [HTTPD] httpd copies the order; the function has the hook's type.
+        unsafe {
+            ffi::ap_hook_translate_name(
+                Some(translate),
+                after_alias.as_ptr(),
+                before_directories.as_ptr(),
+                ffi::APR_HOOK_MIDDLE,
+            );
+        }
+        // SAFETY: [HTTPD] as above.
+        unsafe { ffi::ap_hook_handler(Some(handle), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
+        // SAFETY: [HTTPD] as above.
+        unsafe { ffi::ap_hook_post_config(Some(configured), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
+        // SAFETY: [HTTPD] as above.
+        unsafe { ffi::ap_hook_child_init(Some(child_started), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
+    }
+
+    /// In the parent, once the configuration has been read: opens what children inherit.
+    fn configured(
+        pool: *mut ffi::apr_pool_t, _log: *mut ffi::apr_pool_t, _temporary: *mut ffi::apr_pool_t, _server: *mut ffi::server_rec,
+    ) -> c_int, or ffi::OK; {
+        if !process::is_rehearsal() {
+            // SAFETY: [POOL] the configuration pool, in the parent's only thread.
+            let pool = unsafe { Pool::new(pool) };
+            process::add_to_banner(pool, c"mod_wsgi_rs/0.1.0");
+            embedded::open_runtime(pool);
+        }
+        ffi::OK
+    }
+
+    /// In a child that has just been forked, before it has threads.
+    fn child_started(pool: *mut ffi::apr_pool_t, server: *mut ffi::server_rec), or (); {
+        // SAFETY: [CONF] the main server, alive as long as the child.
+        let Some(server) = (unsafe { Server::new(server) }) else { return };
+        // SAFETY: [POOL] the child's pool, in its only thread.
+        embedded::child_started(unsafe { Pool::new(pool) }, server);
+    }
+
+    /// Maps a URL to a script.
+    fn translate(request: *mut ffi::request_rec) -> c_int, or ffi::HTTP_INTERNAL_SERVER_ERROR; {
+        // SAFETY: [REQ] the request of this hook.
+        unsafe { Request::new(request) }.map_or(ffi::DECLINED, alias::translate)
+    }
+
+    /// Answers a request for a script.
+    fn handle(request: *mut ffi::request_rec) -> c_int, or ffi::HTTP_INTERNAL_SERVER_ERROR; {
+        // SAFETY: [REQ] the request of this hook.
+        unsafe { Request::new(request) }.map_or(ffi::DECLINED, handler::handle)
+    }
+}
