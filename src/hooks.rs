@@ -1,29 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which of httpd's hooks we take part in, and where.
 
-#![forbid(clippy::unwrap_used)]
-
 use crate::apache::pool::Pool;
 use crate::apache::process;
 use crate::apache::request::Request;
 use crate::apache::server::Server;
 use crate::boundary::{callbacks, quiet_panics};
 use crate::{alias, embedded, ffi, handler};
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 use std::ptr;
+
+/// Names of modules, ended with null, as httpd wants them.
+struct Modules<const N: usize>([*const c_char; N]);
+
+// SAFETY: [HTTPD] static text, only read.
+unsafe impl<const N: usize> Sync for Modules<N> {}
+
+/// Whose mapping of URLs comes before ours, and whose after it.
+static EARLIER: Modules<2> = Modules([c"mod_alias.c".as_ptr(), ptr::null()]);
+static LATER: Modules<3> = Modules([c"mod_userdir.c".as_ptr(), c"mod_vhost_alias.c".as_ptr(), ptr::null()]);
 
 callbacks! {
     /// Registers the other hooks. Called whenever the module is loaded, which is more than once in a process.
     pub fn register(_pool: *mut ffi::apr_pool_t), or (); {
         quiet_panics();
-        let after_alias = [c"mod_alias.c".as_ptr(), ptr::null()];
-        let before_directories = [c"mod_userdir.c".as_ptr(), c"mod_vhost_alias.c".as_ptr(), ptr::null()];
-        // SAFETY: [HTTPD] httpd copies the order; the function has the hook's type.
+        // SAFETY: [HTTPD] the function has the hook's type; the names are static, as httpd keeps pointers to them.
         unsafe {
             ffi::ap_hook_translate_name(
                 Some(translate),
-                after_alias.as_ptr(),
-                before_directories.as_ptr(),
+                EARLIER.0.as_ptr(),
+                LATER.0.as_ptr(),
                 ffi::APR_HOOK_MIDDLE,
             );
         }
