@@ -4,6 +4,7 @@
 //! Python starts in a child only, on a thread of its own, when an alias or a request needs it. Requests wait until it is ready;
 //! where it cannot start, the reason is logged once and they are refused. The thread ends Python with the child.
 
+mod layout;
 mod search;
 mod start;
 

@@ -4,6 +4,7 @@
 //! Called on the dedicated Python thread of a child. Functions are looked up by name, so the module has no Python symbol. The
 //! configuration interface is used because the older calls end the whole process when Python cannot start.
 
+use super::layout;
 use super::search::Installation;
 use model::embedded::{CAPSULE, Table};
 use model::event::Event;
@@ -39,15 +40,6 @@ struct PreConfig {
     utf8_mode: c_int,
     after: [c_int; 2],
 }
-
-/// Where the fields we set lie in `PyConfig`: (minor version, program_name, home). Fixed within a minor version; a test
-/// compares them with the headers of every installed Python. `install_signal_handlers` is at 16 in all of them.
-pub const LAYOUTS: [(u32, usize, usize); 5] =
-    [(9, 112, 240), (10, 240, 256), (11, 264, 280), (12, 272, 288), (13, 280, 296)];
-/// Offset of `install_signal_handlers`.
-pub const SIGNAL_HANDLERS: usize = 16;
-/// More than any `PyConfig`, in words; the largest has 448 bytes.
-const CONFIG_WORDS: usize = 128;
 
 /// Looks a function up and gives it its type.
 macro_rules! function {
@@ -114,7 +106,7 @@ fn check(status: Status) -> Result<(), String> {
 /// Versions 3.9 to 3.13: `PyConfig`, of which three fields are set at known places.
 fn initialise(library: Library, installation: &Installation, minor: u32) -> Result<(), String> {
     let (_, program_at, home_at) =
-        LAYOUTS.into_iter().find(|(known, ..)| *known == minor).ok_or("its configuration is unknown")?;
+        layout::TEXTS.into_iter().find(|(known, ..)| *known == minor).ok_or("its configuration is unknown")?;
     let prepare = function!(library, c"PyPreConfig_InitPythonConfig" as unsafe extern "C" fn(*mut PreConfig));
     let preinitialise = function!(library, c"Py_PreInitialize" as unsafe extern "C" fn(*const PreConfig) -> Status);
     let defaults = function!(library, c"PyConfig_InitPythonConfig" as unsafe extern "C" fn(*mut c_void));
@@ -132,12 +124,12 @@ fn initialise(library: Library, installation: &Installation, minor: u32) -> Resu
     // SAFETY: [PYCONFIG] the record was filled.
     check(unsafe { preinitialise(&raw const before) })?;
 
-    let mut config = [0_u64; CONFIG_WORDS];
+    let mut config = [0_u64; layout::ROOM / size_of::<u64>()];
     let start: *mut u8 = config.as_mut_ptr().cast();
     // SAFETY: [PYCONFIG] the buffer is larger than the record of any of these versions, and aligned for it.
     unsafe { defaults(start.cast()) };
     // SAFETY: [PYCONFIG] an int of the record.
-    let signal_handlers = unsafe { start.add(SIGNAL_HANDLERS) }.cast::<c_int>();
+    let signal_handlers = unsafe { start.add(layout::SIGNAL_HANDLERS) }.cast::<c_int>();
     // SAFETY: [PYCONFIG] as above.
     unsafe { signal_handlers.write(0) };
     let texts = [(program_at, Some(&installation.program)), (home_at, installation.home.as_ref())];

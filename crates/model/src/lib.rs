@@ -13,6 +13,7 @@ pub mod environ;
 pub mod event;
 pub mod exchange;
 pub mod group;
+pub mod reference;
 pub mod resolve;
 pub mod response;
 pub mod settings;
