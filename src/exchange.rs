@@ -61,6 +61,18 @@ impl<'r> Exchange<'r> {
         Result::Answered
     }
 
+    /// The answer, unless an input filter has given its own, to which nothing may be added.
+    fn open_answer(&mut self) -> std::result::Result<&mut Answer<'r>, SendError> {
+        if self.body.was_answered() { Err(SendError::Failed) } else { Ok(&mut self.answer) }
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> std::result::Result<usize, ReadError> {
+        if self.answer.has_left() {
+            self.request.forget_continue();
+        }
+        self.body.read(into)
+    }
+
     fn replace(&mut self, status: u16) -> Result {
         self.answer.withdraw();
         Result::Status(status)
@@ -93,7 +105,7 @@ callbacks! {
     fn read_body(context: *mut c_void, into: *mut u8, capacity: usize) -> isize, or read_code(ReadError::Failed); {
         // SAFETY: [EXCHANGE] the caller's buffer of that capacity, initialised, for the length of the call.
         let into = unsafe { std::slice::from_raw_parts_mut(into, capacity) };
-        exchange(context).body.read(into).map_or_else(read_code, |length| isize::try_from(length).unwrap_or(isize::MAX))
+        exchange(context).read(into).map_or_else(read_code, |length| isize::try_from(length).unwrap_or(isize::MAX))
     }
 
     fn send_head(context: *mut c_void, status: u16, reason: Text<'_>, headers: *const Pair<'_>, count: usize) -> c_int,
@@ -102,22 +114,24 @@ callbacks! {
         // SAFETY: [EXCHANGE] the caller's array of that length, for the length of the call.
         let pairs = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(headers, count) } };
         let headers: Vec<_> = pairs.iter().map(|pair| (slice(pair.name), slice(pair.value))).collect();
-        send_code(exchange(context).answer.head(&Head { status, reason: slice(reason), headers: &headers }))
+        let head = Head { status, reason: slice(reason), headers: &headers };
+        send_code(exchange(context).open_answer().and_then(|answer| answer.head(&head)))
     }
 
     fn send_data(context: *mut c_void, data: Text<'_>) -> c_int, or FAILED; {
-        send_code(exchange(context).answer.data(slice(data)))
+        send_code(exchange(context).open_answer().and_then(|answer| answer.data(slice(data))))
     }
 
     fn send_file(context: *mut c_void, descriptor: RawFd, offset: u64, length: u64) -> c_int, or FAILED; {
         let exchange = exchange(context);
+        let sendfile = exchange.sendfile;
         let Ok(copy) = unix::descriptor::duplicate(descriptor) else { return FAILED };
         let span = FileSpan { descriptor, offset, length };
-        send_code(exchange.answer.file(copy, span, exchange.sendfile))
+        send_code(exchange.open_answer().and_then(|answer| answer.file(copy, span, sendfile)))
     }
 
     fn flush(context: *mut c_void) -> c_int, or FAILED; {
-        send_code(exchange(context).answer.flush())
+        send_code(exchange(context).open_answer().and_then(Answer::flush))
     }
 
     fn write_log(context: *mut c_void, level: Level, line: Text<'_>), or (); {

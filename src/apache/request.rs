@@ -381,6 +381,11 @@ impl<'r> Request<'r> {
         unsafe { (*connection).keepalive = ffi::AP_CONN_CLOSE };
     }
 
+    /// Sends no `100 Continue` any more, because it would end up inside the answer.
+    pub fn forget_continue(&mut self) {
+        self.record_mut().expecting_100 = 0;
+    }
+
     /// A new brigade in the request's pool.
     pub fn new_brigade(&self) -> Brigade<'r> {
         // SAFETY: [POOL] the pool and the connection's allocator are alive and used by this thread.
@@ -404,15 +409,12 @@ impl<'r> Request<'r> {
         self.record().output_filters
     }
 
-    /// Sets or takes back the status line. No `100 Continue` is sent once there is one.
+    /// Sets or takes back the status line.
     pub fn set_status(&mut self, line: Option<(u16, &[u8])>) {
         let text = line.map(|(code, reason)| self.pool().concat(&[code.to_string().as_bytes(), b" ", reason]));
         let record = self.record_mut();
         record.status = line.map_or(ffi::HTTP_OK, |(code, _)| c_int::from(code));
         record.status_line = text.map_or(ptr::null(), |text| text.cast_const());
-        if line.is_some() {
-            record.expecting_100 = 0;
-        }
     }
 
     /// Sets the media type, letting httpd add the filters that are configured for it.
