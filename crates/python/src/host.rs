@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the interpreters of a process know about their server, besides the requests.
+
+use model::event::{Event, Level};
+
+/// The server outside of requests. Called on any thread, without an interpreter.
+pub trait Host: Send + Sync {
+    /// Writes a line to the server's error log.
+    fn log(&self, level: Level, line: &[u8]);
+
+    /// Logs an event.
+    fn report(&self, event: &Event) {
+        self.log(event.level(), event.to_string().as_bytes());
+    }
+}
+
+/// What is the same for the whole life of the process.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Name of the process group; empty in embedded mode.
+    pub process_group: String,
+    /// Directories put before `sys.path`.
+    pub python_path: Vec<Vec<u8>>,
+    /// `wsgi.multithread`
+    pub multithread: bool,
+    /// `wsgi.multiprocess`
+    pub multiprocess: bool,
+    /// `wsgi.run_once`
+    pub run_once: bool,
+    /// Whether standard input and output stay as they are.
+    pub single_process: bool,
+    /// `mod_wsgi.maximum_processes`
+    pub maximum_processes: u32,
+    /// `mod_wsgi.threads_per_process`
+    pub threads_per_process: u32,
+    /// `apache.version`
+    pub server_version: [u32; 3],
+    /// `apache.description`
+    pub server_description: String,
+    /// `apache.mpm_name`
+    pub mpm_name: String,
+    /// `apache.build_date`
+    pub server_built: String,
+    /// Interpreters there may be, the main one included.
+    pub interpreter_limit: usize,
+    /// How long ending may take.
+    pub shutdown_milliseconds: u64,
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One Python interpreter of this process: the main one, or a sub-interpreter of an application group.
+//!
+//! Created and ended on the Python-main thread only; used by request threads in between.
+
+use crate::abi::Abi;
+use crate::host::{Facts, Host};
+use crate::live::lock;
+use crate::object::{Answer, Attached, Object};
+use crate::process::ModuleDefinition;
+use crate::state::{State, attached_module};
+use crate::thread::{self, Departed, ThreadState};
+use model::event::Event;
+use pyo3_ffi as ffi;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex};
+
+/// An interpreter.
+#[derive(Debug)]
+pub struct Interpreter {
+    name: Vec<u8>,
+    pointer: NonNull<ffi::PyInterpreterState>,
+    abi: &'static Abi,
+    state: State,
+    /// The Python-main thread's state in it.
+    main: ThreadState,
+    /// All thread states that we made, and those of dead threads among them.
+    threads: Mutex<Threads>,
+}
+
+#[derive(Debug, Default)]
+struct Threads {
+    ours: Vec<ThreadState>,
+    departed: Vec<Departed>,
+}
+
+// SAFETY: [THREAD] the pointer is only used to make thread states, which CPython guards with a lock of its own.
+unsafe impl Send for Interpreter {}
+// SAFETY: [THREAD] see above.
+unsafe impl Sync for Interpreter {}
+
+/// Makes the module of ours in an interpreter, without looking at the file system.
+fn make_module<'i>(attached: Attached<'i>, definition: ModuleDefinition) -> Answer<'i> {
+    let name = Object::text(attached, "_mod_wsgi_rs")?;
+    let machinery = attached_module(attached, c"importlib.machinery")?;
+    let specification = machinery.call_method(c"ModuleSpec", &[*name, *Object::none(attached)])?;
+    let definition = definition.as_ptr();
+    // SAFETY: [STATIC] the definition lives as long as the process.
+    let made = unsafe { ffi::PyModule_FromDefAndSpec2(definition, specification.as_ptr(), ffi::PYTHON_ABI_VERSION) };
+    // SAFETY: [OWNED] the function returns a new reference or null with an exception.
+    let module = unsafe { Object::owned(attached, made) }?;
+    // SAFETY: [GIL] the module was just made from this definition.
+    match unsafe { ffi::PyModule_ExecDef(module.as_ptr(), definition) } {
+        0 => Ok(module),
+        _ => Err(crate::raised::Raised::take(attached)),
+    }
+}
+
+impl Interpreter {
+    /// Sets up the interpreter that the calling thread, the Python-main thread, holds.
+    pub(crate) fn furnish<'i>(
+        attached: Attached<'i>,
+        name: &[u8],
+        definition: ModuleDefinition,
+        facts: &Facts,
+        host: &'static dyn Host,
+    ) -> Answer<'i, Arc<Self>> {
+        let module = make_module(attached, definition)?;
+        let (state, blemishes) = State::create(attached, &module, name, facts, host)?;
+        attached.detached(|| {
+            for (module, reason) in blemishes.companions {
+                host.report(&Event::CompanionFailed { module, reason });
+            }
+            for (entry, reason) in blemishes.directories {
+                host.report(&Event::PythonPathFailed { entry, reason });
+            }
+        });
+        let missing = || crate::raised::Raised::new(attached, crate::raised::Kind::System, "no interpreter");
+        // SAFETY: [GIL] no arguments; never null while an interpreter is held.
+        let pointer = NonNull::new(unsafe { ffi::PyInterpreterState_Get() }).ok_or_else(missing)?;
+        // SAFETY: [GIL] no arguments; never null while an interpreter is held.
+        let main = NonNull::new(unsafe { ffi::PyThreadState_Get() }).ok_or_else(missing)?;
+        // SAFETY: [THREAD] it is current on the calling thread.
+        let main = unsafe { ThreadState::new(main) };
+        let abi = attached.abi();
+        Ok(Arc::new(Self { name: name.to_vec(), pointer, abi, state, main, threads: Mutex::default() }))
+    }
+
+    /// The application group; empty for the main interpreter.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// The name as logs show it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.name.is_empty() {
+            "main interpreter".to_owned()
+        } else {
+            format!("sub-interpreter '{}'", String::from_utf8_lossy(&self.name))
+        }
+    }
+
+    /// The functions outside the limited API.
+    #[must_use]
+    pub fn abi(&self) -> &'static Abi {
+        self.abi
+    }
+
+    /// Its objects of ours.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    pub(crate) fn main_thread(&self) -> ThreadState {
+        self.main
+    }
+
+    /// A new thread state for the calling thread, which need not hold any interpreter.
+    pub(crate) fn new_thread_state(&self) -> Option<ThreadState> {
+        // SAFETY: [THREAD] the interpreter has not ended: see `Gate`.
+        let made = NonNull::new(unsafe { ffi::PyThreadState_New(self.pointer.as_ptr()) })?;
+        // SAFETY: [THREAD] it was made for the calling thread.
+        let state = unsafe { ThreadState::new(made) };
+        lock(&self.threads).ours.push(state);
+        Some(state)
+    }
+
+    pub(crate) fn depart(&self, departed: Departed) {
+        lock(&self.threads).departed.push(departed);
+    }
+
+    pub(crate) fn forget_thread(&self, state: ThreadState) {
+        lock(&self.threads).ours.retain(|other| *other != state);
+    }
+
+    /// Deletes the states of dead threads. The calling thread holds no interpreter.
+    pub(crate) fn sweep(self: &Arc<Self>) {
+        let departed = std::mem::take(&mut lock(&self.threads).departed);
+        thread::sweep(self, departed);
+    }
+
+    /// Deletes every thread state of ours but the Python-main thread's. No thread of ours is inside any more, and the
+    /// calling thread holds no interpreter.
+    pub(crate) fn sweep_all(self: &Arc<Self>) {
+        self.sweep();
+        let left = std::mem::take(&mut lock(&self.threads).ours);
+        thread::sweep(self, left.into_iter().map(Departed::of).collect());
+    }
+
+    /// Whether threads that are not ours still have a state in it. The calling thread holds the interpreter.
+    pub(crate) fn has_other_threads(&self, attached: Attached<'_>) -> bool {
+        // SAFETY: [GIL] the interpreter is held, so the list stands still.
+        let mut state = unsafe { (attached.abi().first_thread)(self.pointer.as_ptr()) };
+        while !state.is_null() {
+            if state != self.main.as_ptr() {
+                return true;
+            }
+            // SAFETY: [GIL] see above.
+            state = unsafe { (attached.abi().next_thread)(state) };
+        }
+        false
+    }
+}

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every interpreter gets and is easier said in Python. Executed once per interpreter; `state.rs` takes the
+names it needs. Nothing here is visible to applications except the classes put into `mod_wsgi`."""
+
+import io
+import sys
+import types
+
+
+class RequestDataError(OSError):
+    """The request body could not be read."""
+
+
+class ClientDisconnected(RequestDataError):
+    """The client closed its connection before it had sent the whole body."""
+
+
+class RequestDataTimeout(RequestDataError):
+    """The client sent nothing for the server's Timeout."""
+
+
+class RequestDataTooLarge(RequestDataError):
+    """The body exceeds LimitRequestBody."""
+
+
+class FileWrapper:
+    """Yields the blocks of a file; an open regular file is sent by the server itself."""
+
+    def __init__(self, filelike, blksize=8192):
+        if blksize < 0:
+            raise ValueError("blksize must not be negative")
+        self._filelike = filelike
+        self._blksize = blksize
+
+    def _open(self):
+        try:
+            filelike = self._filelike
+        except AttributeError:
+            raise ValueError("I/O operation on closed file") from None
+        return filelike
+
+    @property
+    def filelike(self):
+        return self._open()
+
+    @property
+    def blksize(self):
+        return self._blksize
+
+    def __iter__(self):
+        self._open()
+        return self
+
+    def __next__(self):
+        block = self._open().read(self._blksize)
+        if not isinstance(block, bytes):
+            raise TypeError(
+                "read() of the object given to file_wrapper must return bytes, not " + type(block).__name__
+            )
+        if block:
+            return block
+        raise StopIteration
+
+    def close(self):
+        try:
+            filelike = self._filelike
+        except AttributeError:
+            return
+        del self._filelike
+        try:
+            close = filelike.close
+        except AttributeError:
+            return
+        try:
+            close()
+        except Exception:
+            pass
+
+
+def span(wrapper):
+    """Descriptor, offset and size when the file behind a wrapper can be sent as it lies on disk, else None."""
+    kind = type(wrapper)
+    if kind.__iter__ is not FileWrapper.__iter__ or kind.__next__ is not FileWrapper.__next__:
+        return None
+    try:
+        import os
+        import stat
+
+        filelike = wrapper.filelike
+        # A text or decompressing file does not yield what is on disk.
+        plain = (io.FileIO, io.BufferedReader, io.BufferedRandom)
+        if isinstance(filelike, io.IOBase) and not isinstance(filelike, plain):
+            return None
+        descriptor = filelike.fileno()
+        offset = filelike.tell()
+        if not isinstance(descriptor, int) or not isinstance(offset, int) or offset < 0:
+            return None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return descriptor, offset, status.st_size
+    except Exception:
+        return None
+
+
+def describe(exception):
+    """An exception for the log: a summary, then the lines of its traceback."""
+    import traceback
+
+    kind = type(exception)
+    name = kind.__qualname__
+    if kind.__module__ != "builtins":
+        name = kind.__module__ + "." + name
+    try:
+        message = str(exception)
+    except Exception:
+        message = "(its message could not be had)"
+    summary = name + ": " + message if message else name
+    summary = " ".join(summary.split())[:1000]
+    frames = exception.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == "<mod_wsgi_rs>":
+        frames = frames.tb_next
+    try:
+        text = "".join(traceback.format_exception(kind, exception, frames))
+    except Exception as failure:
+        text = "(its traceback could not be formatted: " + type(failure).__name__ + ")"
+    return (summary + "\n" + text.rstrip("\n")).encode("utf-8", "backslashreplace")
+
+
+def again(exc_info):
+    """Raises what was given to start_response as exc_info."""
+    if len(exc_info) != 3:
+        raise TypeError("exc_info must have three elements")
+    kind, value, frames = exc_info
+    if value is None:
+        value = kind()
+    if not isinstance(value, BaseException):
+        raise TypeError("exc_info holds no exception")
+    raise value.with_traceback(frames)
+
+
+def stream(raw):
+    """A text stream over a raw log."""
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="replace", line_buffering=True, write_through=True)
+
+
+def warn_text():
+    """str was given to a raw log; said once."""
+    global warn_text_done
+    if not warn_text_done:
+        warn_text_done = True
+        import warnings
+
+        warnings.warn("write() of a log object takes bytes, not str", DeprecationWarning, stacklevel=2)
+
+
+warn_text_done = False
+
+
+def restrict_signals(note):
+    """Handlers set by applications would take the server's signals: they are not installed."""
+    import os
+    import signal as module
+
+    real = module.signal
+    process = os.getpid()
+
+    def signal(signalnum, handler):
+        if os.getpid() != process:
+            return real(signalnum, handler)
+        import traceback
+
+        note("signal.signal(%r, ...) was ignored: the server owns the signals of this process" % (signalnum,))
+        for line in "".join(traceback.format_stack(sys._getframe(1))).splitlines():
+            note(line)
+        return module.getsignal(signalnum)
+
+    signal.__doc__ = real.__doc__
+    module.signal = signal
+
+
+def take_over_streams(stderr, stdout):
+    """Standard error, and standard output and input unless the server runs as one process for debugging."""
+    sys.stderr = stream(stderr)
+    if stdout is not None:
+        sys.stdout = stream(stdout)
+        if sys.stdin is None:
+            import os
+
+            sys.stdin = open(os.devnull)
+
+
+def extend_path(directories):
+    """Adds directories the way `site` does (.pth files run) and moves what is new to the front, in order."""
+    import site
+
+    failed = []
+    before = set(sys.path)
+    for directory in directories:
+        try:
+            site.addsitedir(directory)
+        except Exception as failure:
+            failed.append((directory, "%s: %s" % (type(failure).__name__, failure)))
+    new = [entry for entry in sys.path if entry not in before]
+    sys.path[:] = new + [entry for entry in sys.path if entry in before]
+    return failed
+
+
+def build_modules(facts):
+    """The modules `mod_wsgi` and `apache`; answers the names and reasons of companions that failed to import."""
+    failed = []
+
+    def companion(name):
+        sys.modules.pop(name, None)
+        try:
+            return __import__(name)
+        except ImportError as failure:
+            if getattr(failure, "name", None) != name:
+                failed.append((name, "%s: %s" % (type(failure).__name__, failure)))
+        except Exception as failure:
+            failed.append((name, "%s: %s" % (type(failure).__name__, failure)))
+        return None
+
+    package = companion("mod_wsgi")
+    module = types.ModuleType("mod_wsgi")
+    if package is not None and hasattr(package, "__path__"):
+        module.__path__ = package.__path__
+    for kind in (FileWrapper, RequestDataError, ClientDisconnected, RequestDataTimeout, RequestDataTooLarge):
+        kind.__module__ = "mod_wsgi"
+        setattr(module, kind.__name__, kind)
+    for name, value in facts["mod_wsgi"].items():
+        setattr(module, name, value)
+    sys.modules["mod_wsgi"] = module
+
+    apache = companion("apache") if facts["embedded"] else None
+    if apache is None:
+        apache = types.ModuleType("apache")
+    for name, value in facts["apache"].items():
+        setattr(apache, name, value)
+    sys.modules["apache"] = apache
+    return failed
+
+
+def execute(name, path, source):
+    """Loads a script as a module of its own; what it raises is raised here, and then it is as if never loaded."""
+    import os
+
+    file = os.fsdecode(path)
+    code = compile(source, file, "exec", dont_inherit=True)
+    module = types.ModuleType(name)
+    module.__file__ = file
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)
+    except BaseException:
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
+        raise
+    return module
+
+
+def reload_required(hook, resource):
+    import os
+
+    return bool(hook(os.fsdecode(resource)))
+
+
+def forget(name):
+    sys.modules.pop(name, None)
+
+
+def end():
+    """What Python does before it finalises an interpreter: joins non-daemon threads, then runs atexit functions."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+    import atexit
+
+    atexit._run_exitfuncs()
+    for standard in (sys.stdout, sys.stderr):
+        try:
+            standard.flush()
+        except Exception:
+            pass
+
+
+import codecs
+import encodings.ascii
+import threading
+
+sys.argv = ["mod_wsgi"]
+codecs.lookup("ascii")

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The interpreters of one process, and the Python-main thread that creates and ends all of them.
+//!
+//! `Process::run` occupies that thread. Request threads come and go through the gate: an atomic counter that refuses
+//! once the process is ending, so that "nobody is inside" is a fact and not a guess. Nothing here is locked on the way
+//! of a request that finds its interpreter in its thread's own list.
+
+use crate::host::{Facts, Host};
+use crate::interpreter::Interpreter;
+use crate::live::lock;
+use crate::object::{Answer, Attached};
+use crate::shutdown;
+use crate::thread::{self, Seat};
+use model::event::{Event, Level};
+use pyo3_ffi as ffi;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::thread::Thread;
+
+/// The definition of the extension module, which lives as long as the process.
+#[derive(Debug, Clone, Copy)]
+pub struct ModuleDefinition(NonNull<ffi::PyModuleDef>);
+
+// SAFETY: [STATIC] the definition is never freed, and only CPython writes to it, under its own lock.
+unsafe impl Send for ModuleDefinition {}
+// SAFETY: [STATIC] see above.
+unsafe impl Sync for ModuleDefinition {}
+
+impl ModuleDefinition {
+    /// # Safety
+    ///
+    /// The definition is never freed.
+    #[must_use]
+    pub unsafe fn new(pointer: NonNull<ffi::PyModuleDef>) -> Self {
+        Self(pointer)
+    }
+
+    /// For CPython.
+    #[must_use]
+    pub fn as_ptr(self) -> *mut ffi::PyModuleDef {
+        self.0.as_ptr()
+    }
+}
+
+/// Set in [`INSIDE`] when nobody is let in any more.
+const CLOSED: usize = 1 << (usize::BITS - 1);
+/// How many threads are inside, and whether more may enter.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+/// Whether a thread died that left states behind.
+static DEPARTED: AtomicBool = AtomicBool::new(false);
+static MAIN: OnceLock<Thread> = OnceLock::new();
+static PROCESS: OnceLock<Process> = OnceLock::new();
+
+thread_local! {
+    /// How often the calling thread is inside.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Keeps the interpreters from ending while it lives.
+#[derive(Debug)]
+pub struct Inside(());
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get().saturating_sub(1));
+        if INSIDE.fetch_sub(1, Ordering::AcqRel) & CLOSED != 0 {
+            wake();
+        }
+    }
+}
+
+/// Wakes the Python-main thread. Takes no lock and allocates nothing.
+fn wake() {
+    if let Some(main) = MAIN.get() {
+        main.unpark();
+    }
+}
+
+/// Lets nobody in any more and wakes the Python-main thread; may be called in a signal handler. Answers whether the
+/// calling thread is itself inside.
+pub fn stop() -> bool {
+    let inside = INSIDE.fetch_or(CLOSED, Ordering::AcqRel) & !CLOSED;
+    wake();
+    // Only asked if somebody is inside: then, in a process with one request thread, that thread has used its
+    // thread-local memory before, so reading it here allocates nothing.
+    inside > 0 && DEPTH.get() > 0
+}
+
+pub(crate) fn inside() -> usize {
+    INSIDE.load(Ordering::Acquire) & !CLOSED
+}
+
+fn is_stopping() -> bool {
+    INSIDE.load(Ordering::Acquire) & CLOSED != 0
+}
+
+/// The process, once [`Process::run`] has set it up.
+#[must_use]
+pub fn process() -> Option<&'static Process> {
+    PROCESS.get()
+}
+
+/// Logs an event to the server.
+pub fn report(event: &Event) {
+    if let Some(process) = PROCESS.get() {
+        process.host.report(event);
+    }
+}
+
+/// Writes a line to the server's log.
+pub fn log(level: Level, line: &[u8]) {
+    if let Some(process) = PROCESS.get() {
+        process.host.log(level, line);
+    }
+}
+
+/// Tells the Python-main thread that a thread died.
+pub(crate) fn tell_departed() {
+    DEPARTED.store(true, Ordering::Release);
+    wake();
+}
+
+/// Whether a header that a script must not set is left out for the first time in this process.
+pub(crate) fn is_first_ignored_header(script: &str) -> bool {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    lock(&TOLD).insert(script.to_owned())
+}
+
+/// Why there is no interpreter for a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unavailable {
+    /// There are as many as there may be.
+    Limit(usize),
+    /// CPython could not create it.
+    Failed(String),
+    /// The process is ending.
+    Stopping,
+}
+
+/// A request for an interpreter, to the Python-main thread.
+struct Wanted {
+    name: Vec<u8>,
+    reply: SyncSender<Result<Arc<Interpreter>, Unavailable>>,
+}
+
+/// How the Python-main thread left Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Nobody is inside any more: Python can be finalised.
+    Finalise,
+    /// Python must be left as it is.
+    LeaveAlone,
+}
+
+/// The interpreters of this process.
+pub struct Process {
+    facts: Facts,
+    host: &'static dyn Host,
+    definition: ModuleDefinition,
+    main: Arc<Interpreter>,
+    interpreters: RwLock<Vec<Arc<Interpreter>>>,
+    wanted: Mutex<Vec<Wanted>>,
+}
+
+impl Process {
+    /// Runs the Python-main thread: sets the main interpreter up, calls `ready`, creates interpreters as they are asked
+    /// for, and ends all of them after [`stop`]. The calling thread initialised Python and holds the main interpreter.
+    pub fn run<'i>(
+        attached: Attached<'i>,
+        definition: ModuleDefinition,
+        facts: Facts,
+        host: &'static dyn Host,
+        ready: impl FnOnce() + Send,
+    ) -> Answer<'i, End> {
+        MAIN.get_or_init(std::thread::current);
+        let main = Interpreter::furnish(attached, b"", definition, &facts, host)?;
+        let interpreters = RwLock::new(vec![Arc::clone(&main)]);
+        let process =
+            PROCESS.get_or_init(|| Self { facts, host, definition, main, interpreters, wanted: Mutex::default() });
+        Ok(attached.detached(|| {
+            ready();
+            process.serve();
+            shutdown::end(process)
+        }))
+    }
+
+    /// What does not change.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub(crate) fn host(&self) -> &'static dyn Host {
+        self.host
+    }
+
+    pub(crate) fn main(&self) -> &Arc<Interpreter> {
+        &self.main
+    }
+
+    pub(crate) fn interpreters(&self) -> Vec<Arc<Interpreter>> {
+        self.interpreters.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets the calling thread in, unless the process is ending.
+    #[must_use]
+    pub fn enter(&self) -> Option<Inside> {
+        if INSIDE.fetch_add(1, Ordering::AcqRel) & CLOSED == 0 {
+            DEPTH.set(DEPTH.get() + 1);
+            return Some(Inside(()));
+        }
+        if INSIDE.fetch_sub(1, Ordering::AcqRel) & !CLOSED == 1 {
+            wake();
+        }
+        None
+    }
+
+    /// The calling thread's place in the interpreter of that name. The thread is inside and holds no interpreter.
+    pub fn seat(&self, name: &[u8]) -> Result<Rc<Seat>, Unavailable> {
+        if let Some(seat) = thread::seat_named(name) {
+            return Ok(seat);
+        }
+        let interpreter = match self.find(name) {
+            Some(interpreter) => interpreter,
+            None => self.ask_for(name)?,
+        };
+        thread::take_seat(interpreter).ok_or_else(|| Unavailable::Failed("no thread state could be made".to_owned()))
+    }
+
+    fn find(&self, name: &[u8]) -> Option<Arc<Interpreter>> {
+        let interpreters = self.interpreters.read().unwrap_or_else(PoisonError::into_inner);
+        interpreters.iter().find(|interpreter| interpreter.name() == name).cloned()
+    }
+
+    fn ask_for(&self, name: &[u8]) -> Result<Arc<Interpreter>, Unavailable> {
+        let (reply, answer) = sync_channel(1);
+        lock(&self.wanted).push(Wanted { name: name.to_vec(), reply });
+        wake();
+        answer.recv().unwrap_or(Err(Unavailable::Stopping))
+    }
+
+    fn serve(&self) {
+        while !is_stopping() {
+            for Wanted { name, reply } in std::mem::take(&mut *lock(&self.wanted)) {
+                let _nobody_waits_any_more = reply.send(self.create(&name));
+            }
+            if DEPARTED.swap(false, Ordering::AcqRel) {
+                self.interpreters().iter().for_each(Interpreter::sweep);
+            }
+            if !is_stopping() && lock(&self.wanted).is_empty() {
+                std::thread::park();
+            }
+        }
+    }
+
+    /// Tells those who wait for an interpreter that there will be none.
+    pub(crate) fn turn_away(&self) {
+        for Wanted { reply, .. } in std::mem::take(&mut *lock(&self.wanted)) {
+            let _nobody_waits_any_more = reply.send(Err(Unavailable::Stopping));
+        }
+    }
+
+    fn create(&self, name: &[u8]) -> Result<Arc<Interpreter>, Unavailable> {
+        if let Some(found) = self.find(name) {
+            return Ok(found);
+        }
+        let limit = self.facts.interpreter_limit.max(1);
+        if self.interpreters().len() >= limit {
+            return Err(Unavailable::Limit(limit));
+        }
+        let main = self.main.main_thread();
+        let created = main.attach_with(self.main.abi(), |attached| {
+            // SAFETY: [GIL] the main interpreter is held on the Python-main thread.
+            let made = unsafe { ffi::Py_NewInterpreter() };
+            if made.is_null() {
+                // SAFETY: [THREAD] nothing is current after a failure; the state is this thread's.
+                unsafe { ffi::PyThreadState_Swap(main.as_ptr()) };
+                return Err("Py_NewInterpreter failed".to_owned());
+            }
+            // The new interpreter is held now, under the same GIL.
+            let furnished = Interpreter::furnish(attached, name, self.definition, &self.facts, self.host);
+            let furnished = furnished.map_err(|raised| raised.summary());
+            // SAFETY: [THREAD] the state is this thread's, and both interpreters share the GIL that is held.
+            unsafe { ffi::PyThreadState_Swap(main.as_ptr()) };
+            furnished
+        });
+        let interpreter = created.map_err(Unavailable::Failed)?;
+        self.interpreters.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&interpreter));
+        Ok(interpreter)
+    }
+}

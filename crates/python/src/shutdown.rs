@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The end of all interpreters, on the Python-main thread after [`crate::process::stop`] (requests §10.4).
+//!
+//! Order: wait for requests; then in each interpreter `threading` shutdown and `atexit`, sub-interpreters first; then
+//! end the sub-interpreters. Python code can hold this up without end (a non-daemon thread that never finishes), and
+//! nothing can stop it from outside. So the deadline is kept by a watchdog thread, which writes the event, and by the
+//! server, which waits a little longer than the deadline and then exits without this thread.
+
+use crate::interpreter::Interpreter;
+use crate::live::lock;
+use crate::object::Attached;
+use crate::process::{End, Process, inside};
+use model::event::{Event, Level};
+use pyo3_ffi as ffi;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Whether the end was reached, and whether it came too late.
+#[derive(Debug, Default)]
+struct Clock {
+    ended: Mutex<bool>,
+    rang: Condvar,
+}
+
+impl Clock {
+    /// Reports the delay if the end is not reached in time.
+    fn watch(&self, process: &Process, deadline: Instant, milliseconds: u64) {
+        let ended = lock(&self.ended);
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let waited = self.rang.wait_timeout_while(ended, rest, |ended| !*ended);
+        let (mut ended, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if !*ended {
+            // Said once: the end finds this and keeps quiet.
+            *ended = true;
+            drop(ended);
+            let waiting = inside().max(1);
+            process.host().report(&Event::ShutdownOverdue { milliseconds, waiting });
+        }
+    }
+
+    /// Notes the end. Answers whether it came in time.
+    fn reached(&self) -> bool {
+        let overdue = std::mem::replace(&mut *lock(&self.ended), true);
+        self.rang.notify_all();
+        !overdue
+    }
+}
+
+/// Ends all interpreters but the main one, which is prepared for the server to finalise it.
+pub(crate) fn end(process: &'static Process) -> End {
+    let milliseconds = process.facts().shutdown_milliseconds;
+    let start = Instant::now();
+    let deadline = start + Duration::from_millis(milliseconds);
+    let clock = Arc::new(Clock::default());
+    let watchdog = thread::Builder::new().name("wsgi-shutdown".to_owned()).spawn({
+        let clock = Arc::clone(&clock);
+        move || clock.watch(process, deadline, milliseconds)
+    });
+    // A quarter is left for atexit functions even if a request never ends.
+    wait_for_requests(process, start + Duration::from_millis(milliseconds / 4 * 3));
+    let main = process.main();
+    let subordinate: Vec<_> = process.interpreters().into_iter().filter(|one| !one.name().is_empty()).collect();
+    for interpreter in subordinate.iter().rev() {
+        run_python_end(process, interpreter);
+    }
+    run_python_end(process, main);
+    let mut end = End::LeaveAlone;
+    if inside() == 0 {
+        let ended = subordinate.iter().rev().filter(|interpreter| finish(main, interpreter)).count();
+        if ended == subordinate.len() {
+            main.sweep_all();
+            main.main_thread().attach_with(main.abi(), |attached| main.state().release(attached));
+            end = End::Finalise;
+        }
+    }
+    let waiting = inside();
+    if !clock.reached() {
+        end = End::LeaveAlone;
+    } else if waiting > 0 {
+        process.host().report(&Event::ShutdownOverdue { milliseconds, waiting });
+    }
+    if let Ok(watchdog) = watchdog {
+        let _it_only_logs = watchdog.join();
+    }
+    end
+}
+
+fn wait_for_requests(process: &Process, deadline: Instant) {
+    loop {
+        process.turn_away();
+        let rest = deadline.saturating_duration_since(Instant::now());
+        if inside() == 0 || rest.is_zero() {
+            return;
+        }
+        thread::park_timeout(rest);
+    }
+}
+
+fn run_python_end(process: &Process, interpreter: &Interpreter) {
+    interpreter.main_thread().attach_with(interpreter.abi(), |attached| {
+        let tools = interpreter.state().tools(attached);
+        if let Err(raised) = tools.end.borrow(attached).call(&[]) {
+            let line = format!("ending the {}: {}", interpreter.label(), raised.summary());
+            attached.detached(|| process.host().log(Level::Error, line.as_bytes()));
+        }
+    });
+}
+
+/// Ends a sub-interpreter, unless threads that are not ours still run in it: CPython aborts the process then.
+fn finish(main: &Interpreter, interpreter: &Arc<Interpreter>) -> bool {
+    interpreter.sweep_all();
+    let state = interpreter.main_thread();
+    // SAFETY: [THREAD] the state is the calling thread's, which holds no interpreter.
+    unsafe { ffi::PyEval_RestoreThread(state.as_ptr()) };
+    // SAFETY: [GIL] the interpreter was just taken.
+    let attached = unsafe { Attached::assume(interpreter.abi()) };
+    let free = !interpreter.has_other_threads(attached);
+    if free {
+        interpreter.state().release(attached);
+        // SAFETY: [THREAD] it is current and the only state of its interpreter.
+        unsafe { ffi::Py_EndInterpreter(state.as_ptr()) };
+        // SAFETY: [THREAD] nothing is current now; this takes the main interpreter with the calling thread's state.
+        unsafe { ffi::PyThreadState_Swap(main.main_thread().as_ptr()) };
+    }
+    // SAFETY: [GIL] one of the two interpreters is held.
+    let _state_stays = unsafe { ffi::PyEval_SaveThread() };
+    free
+}

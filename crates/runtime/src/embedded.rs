@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The C table of embedded mode: the functions that the httpd module calls inside its child.
+//!
+//! `main` runs on the thread that initialised Python; `handle` and `preload` on httpd's request threads; `stop` on any
+//! thread, also in a signal handler. No panic leaves a function: it is logged and becomes that function's failure value.
+
+use crate::exchange::TableExchange;
+use model::embedded::{
+    Call, Ending, EndingKind, Entry, ExchangeTable, Flag, HostTable, MainEnd, Setup, Table, Text, build_id,
+};
+use model::event::{Event, Level};
+use model::exchange::{Exchange, FileSpan, Head, Outcome, ReadError, SendError};
+use python::call::{self, Job};
+use python::callback::{Entered, panicked};
+use python::environ::bytes;
+use python::host::{Facts, Host};
+use python::process::{self, End, Process};
+use std::ffi::c_void;
+use std::panic::{self, AssertUnwindSafe};
+use std::slice;
+use std::sync::OnceLock;
+
+/// The table, as the capsule carries it.
+pub(crate) fn table() -> &'static Table {
+    static TABLE: Table = Table { build_id: build_id(), main, handle, preload, stop };
+    &TABLE
+}
+
+/// httpd outside of requests.
+struct HttpdHost(HostTable);
+
+impl Host for HttpdHost {
+    fn log(&self, level: Level, line: &[u8]) {
+        // SAFETY: [TABLE] the host's functions may be called at any time from any thread.
+        unsafe { (self.0.log)(level, Text::new(line)) };
+    }
+}
+
+/// Runs the body of a table function; a panic becomes `failure` and an event.
+fn fence<T>(place: &str, failure: T, body: impl FnOnce() -> T) -> T {
+    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        process::report(&panicked(place, &*payload));
+        failure
+    })
+}
+
+fn owned(text: Text<'_>) -> String {
+    String::from_utf8_lossy(bytes(text)).into_owned()
+}
+
+fn facts(setup: &Setup<'_>) -> Facts {
+    let directories = bytes(setup.python_path).split(|byte| *byte == b':');
+    Facts {
+        process_group: owned(setup.process_group),
+        python_path: directories.filter(|directory| !directory.is_empty()).map(<[u8]>::to_vec).collect(),
+        multithread: setup.multithread != 0,
+        multiprocess: setup.multiprocess != 0,
+        run_once: setup.run_once != 0,
+        single_process: setup.single_process != 0,
+        maximum_processes: setup.maximum_processes,
+        threads_per_process: setup.threads_per_process,
+        server_version: setup.server_version,
+        server_description: owned(setup.server_description),
+        mpm_name: owned(setup.mpm_name),
+        server_built: owned(setup.server_built),
+        interpreter_limit: setup.interpreter_limit,
+        shutdown_milliseconds: setup.shutdown_milliseconds,
+    }
+}
+
+unsafe extern "C" fn main(setup: *const Setup<'_>, host: *const HostTable) -> MainEnd {
+    static HOST: OnceLock<HttpdHost> = OnceLock::new();
+    // SAFETY: [TABLE] the httpd module passes valid pointers.
+    let setup = unsafe { &*setup };
+    // SAFETY: [TABLE] see above.
+    let host = unsafe { *host };
+    fence("main", MainEnd::LeaveAlone, || {
+        let facts = facts(setup);
+        let log = HOST.get_or_init(|| HttpdHost(host));
+        let Some(definition) = crate::definition() else { return MainEnd::LeaveAlone };
+        // SAFETY: [GIL] the calling thread holds the main interpreter.
+        let entered = unsafe { Entered::by_python() };
+        let end = entered.fence("main", None, |attached| {
+            // SAFETY: [TABLE] `ready` takes no arguments and is called once.
+            let ready = || unsafe { (host.ready)() };
+            let end = Process::run(attached, definition, facts, log, ready).unwrap_or_else(|raised| {
+                log.report(&Event::RuntimeUnusable { reason: raised.summary() });
+                End::LeaveAlone
+            });
+            Ok(Some(end))
+        });
+        if end == Some(End::Finalise) { MainEnd::Finalise } else { MainEnd::LeaveAlone }
+    })
+}
+
+/// The job that a call describes.
+///
+/// # Safety
+///
+/// The pointers in `call` are valid.
+unsafe fn job<'a>(call: &Call<'a>) -> Job<'a> {
+    let environ: &[Entry<'a>] = if call.environ_length == 0 {
+        &[]
+    } else {
+        // SAFETY: [TABLE] promised by the caller.
+        unsafe { slice::from_raw_parts(call.environ, call.environ_length) }
+    };
+    Job {
+        application_group: bytes(call.application_group),
+        script: bytes(call.script),
+        script_mtime: call.script_mtime,
+        callable: bytes(call.callable),
+        script_reloading: call.script_reloading != 0,
+        https: call.https != 0,
+        head_request: call.head_request != 0,
+        request_start: call.request_start,
+        environ,
+        resource: bytes(call.resource),
+    }
+}
+
+fn ending(outcome: Outcome) -> Ending {
+    let (kind, status) = match outcome {
+        Outcome::Complete => (EndingKind::Complete, 0),
+        Outcome::Refused(status) => (EndingKind::Refused, status),
+        Outcome::Truncated => (EndingKind::Truncated, 0),
+        Outcome::ClientGone => (EndingKind::ClientGone, 0),
+    };
+    Ending { kind, status }
+}
+
+unsafe extern "C" fn handle(call: *const Call<'_>, table: *const ExchangeTable, context: *mut c_void) -> Ending {
+    // SAFETY: [TABLE] the httpd module passes valid pointers.
+    let call = unsafe { &*call };
+    // SAFETY: [TABLE] see above.
+    let table = unsafe { &*table };
+    // SAFETY: [TABLE] the context belongs to the table until this function returns.
+    let mut exchange = unsafe { TableExchange::new(table, context) };
+    let outcome = fence("handle", None, || {
+        // SAFETY: [TABLE] the environ is a valid array.
+        let job = unsafe { job(call) };
+        let Some(process) = process::process() else { return Some(Outcome::Refused(503)) };
+        Some(call::handle(process, &job, &mut exchange))
+    });
+    let after_panic = || if exchange.head_sent { Outcome::Truncated } else { Outcome::Refused(500) };
+    ending(outcome.unwrap_or_else(after_panic))
+}
+
+/// What a preloaded script can reach: the server's log.
+struct NoExchange;
+
+impl Exchange for NoExchange {
+    fn read_body(&mut self, _into: &mut [u8]) -> Result<usize, ReadError> {
+        Err(ReadError::Failed)
+    }
+
+    fn send_head(&mut self, _head: &Head<'_>) -> Result<(), SendError> {
+        Err(SendError::Failed)
+    }
+
+    fn send_data(&mut self, _data: &[u8]) -> Result<(), SendError> {
+        Err(SendError::Failed)
+    }
+
+    fn send_file(&mut self, _file: FileSpan) -> Result<(), SendError> {
+        Err(SendError::Failed)
+    }
+
+    fn flush(&mut self) -> Result<(), SendError> {
+        Err(SendError::Failed)
+    }
+
+    fn log(&mut self, level: Level, line: &[u8]) {
+        process::log(level, line);
+    }
+
+    fn is_aborted(&self) -> bool {
+        false
+    }
+}
+
+unsafe extern "C" fn preload(application_group: Text<'_>, script: Text<'_>, mtime: i64) {
+    fence("preload", (), || {
+        let Some(process) = process::process() else { return };
+        let job = Job {
+            application_group: bytes(application_group),
+            script: bytes(script),
+            script_mtime: mtime,
+            script_reloading: true,
+            resource: bytes(script),
+            ..Job::default()
+        };
+        call::preload(process, &job, &mut NoExchange);
+    });
+}
+
+unsafe extern "C" fn stop() -> Flag {
+    fence("stop", 0, || process::stop().into())
+}
