@@ -214,7 +214,7 @@ impl State {
         tools.function(attached, "take_over_streams")?.call(&[*stderr, *stdout])?;
         let description = describe_server(attached, name, facts)?;
         let companions = tools.function(attached, "build_modules")?.call(&[*description])?;
-        tools.function(attached, "restrict_signals")?.call(&[])?;
+        tools.function(attached, "restrict_signals")?.call(&[*stderr.attribute(c"note")?])?;
         let directories = tools.list.borrow(attached).call(&[])?;
         for directory in &facts.python_path {
             directories.append(&*Object::file_system(attached, directory)?)?;

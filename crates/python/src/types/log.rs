@@ -84,6 +84,7 @@ impl Log {
             .method(c"seekable", negative)
             .method(c"writable", positive)
             .method(c"fileno", fileno)
+            .method(c"note", note)
             .getter(c"closed", closed)
             .getter(c"name", name)
             .getter(c"encoding", encoding)
@@ -168,6 +169,21 @@ impl Log {
         }
     }
 
+    /// `note(line)`: a remark of ours at level info, used by `prelude.py`.
+    fn note<'i>(&self, attached: Attached<'i>, arguments: Arguments<'_, 'i>) -> Answer<'i> {
+        let Some(line) = arguments.count("note", 1, 1)?.get(0) else { return Ok(Object::none(attached)) };
+        let line = line.to_utf8()?;
+        let live = self.request(attached, "note")?;
+        attached.detached(|| match (live, &self.target) {
+            (Some(live), _) => {
+                live.log(Level::Info, &[line]);
+            }
+            (None, Target::Standard(host, _)) => host.log(Level::Info, line.as_bytes()),
+            (None, Target::Request(_)) => {}
+        });
+        Ok(Object::none(attached))
+    }
+
     fn negative<'i>(&self, attached: Attached<'i>, _arguments: Arguments<'_, 'i>) -> Answer<'i> {
         Object::boolean(attached, false)
     }
@@ -200,6 +216,7 @@ impl Log {
 method!(write for Log, Log::write);
 method!(writelines for Log, Log::writelines);
 method!(flush for Log, Log::flush);
+method!(note for Log, Log::note);
 method!(negative for Log, Log::negative);
 method!(positive for Log, Log::positive);
 method!(fileno for Log, Log::fileno);
