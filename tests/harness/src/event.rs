@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Numbers of the log events that tests announce. They are written out here a second time on purpose: a number that
+//! changes its meaning is a defect, and `tests/events.rs` holds them against the table.
+
+macro_rules! numbers {
+    ($($name:ident = $number:literal $variant:literal),+ $(,)?) => {
+        $( #[doc = $variant] pub const $name: u16 = $number; )+
+        /// Every number with the name its event has in the module's table.
+        pub const NUMBERS: &[(u16, &str)] = &[$(($number, $variant)),+];
+    };
+}
+
+numbers! {
+    PYTHON_LIBRARY_MISSING = 101 "PythonLibraryMissing",
+    PYTHON_HOME_UNREADABLE = 102 "PythonHomeUnreadable",
+    PYTHON_VERSION_UNSUPPORTED = 103 "PythonVersionUnsupported",
+    PYTHON_ALREADY_LOADED = 104 "PythonAlreadyLoaded",
+    PYTHON_LIBRARY_UNLOADABLE = 105 "PythonLibraryUnloadable",
+    PYTHON_START_FAILED = 106 "PythonStartFailed",
+    RUNTIME_MISSING = 107 "RuntimeMissing",
+    PYTHON_UNAVAILABLE = 110 "PythonUnavailable",
+    INTERPRETER_LIMIT = 111 "InterpreterLimit",
+    SHUTDOWN_OVERDUE = 113 "ShutdownOverdue",
+    PYTHON_PATH_FAILED = 114 "PythonPathFailed",
+    SCRIPT_UNREADABLE = 201 "ScriptUnreadable",
+    SCRIPT_FAILED = 202 "ScriptFailed",
+    CALLABLE_MISSING = 203 "CallableMissing",
+    APPLICATION_FAILED = 204 "ApplicationFailed",
+    CLOSE_FAILED = 205 "CloseFailed",
+    RELOAD_HOOK_FAILED = 206 "ReloadHookFailed",
+    SHORT_ANSWER = 207 "ShortAnswer",
+    LONG_ANSWER = 208 "LongAnswer",
+    HEADER_IGNORED = 209 "HeaderIgnored",
+    EXECUTION_FORBIDDEN = 301 "ExecutionForbidden",
+    SCRIPT_MISSING = 302 "ScriptMissing",
+    SCRIPT_IS_DIRECTORY = 303 "ScriptIsDirectory",
+    PATH_INFO_REFUSED = 304 "PathInfoRefused",
+    TRANSFER_ENCODING_UNKNOWN = 305 "TransferEncodingUnknown",
+    CHUNKED_REFUSED = 306 "ChunkedRefused",
+    CONTENT_LENGTH_INVALID = 307 "ContentLengthInvalid",
+    EMBEDDED_RESTRICTED = 308 "EmbeddedRestricted",
+    BODY_TOO_LARGE = 309 "BodyTooLarge",
+    VARIABLE_UNSET = 311 "VariableUnset",
+    DAEMON_MODE_MISSING = 312 "DaemonModeMissing",
+    PANICKED = 501 "Panicked",
+    CONFIGURATION_DOUBTFUL = 601 "ConfigurationDoubtful",
+}
