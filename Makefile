@@ -54,7 +54,7 @@ runtime: need-build ## build the runtime exactly for one interpreter: PYTHON=/pa
 test: need-test build-module reference check ## install what is missing, build, run every test
 	@rm -f $(TARGET)/skipped.txt
 	MOD_WSGI_RS_MODULE=$(MODULE) MOD_WSGI_RS_SKIPPED=$(TARGET)/skipped.txt $(CARGO) test --locked --workspace
-	examples/test_serve.sh $(MODULE) $(PYTHON)
+	$(PYTHON) examples/test_serve.py --module $(MODULE) --python $(PYTHON)
 	@if [ -s $(TARGET)/skipped.txt ]; then sort -u $(TARGET)/skipped.txt; fi
 
 .PHONY: check

@@ -8,6 +8,7 @@ settings.configure(
     DEBUG=False,
     SECRET_KEY="the benchmark has no secrets",
     ALLOWED_HOSTS=["127.0.0.1"],
+    TIME_ZONE="UTC",
     ROOT_URLCONF="django_page_urls",
     MIDDLEWARE=[
         "django.middleware.security.SecurityMiddleware",

@@ -74,6 +74,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Relative: Django puts the mount point in front, and httpd serves the directory with an Alias.
 STATIC_URL = "static/"
 USE_TZ = True
+# Django sets the time zone of the whole process, and with it that of httpd's log.
+TIME_ZONE = "UTC"
 
 # httpd's error log already carries what Django writes to standard error.
 LOGGING = {
