@@ -151,6 +151,6 @@ fn minor_version() -> Result<u32, AbiError> {
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
     let mut parts = text.split(|character: char| !character.is_ascii_digit());
     let version =
-        parts.next().zip(parts.next()).and_then(|(major, minor)| Some((major == "3").then_some(minor)?.parse().ok()?));
+        parts.next().zip(parts.next()).and_then(|(major, minor)| (major == "3").then_some(minor)?.parse().ok());
     version.filter(|minor| *minor >= 9).ok_or_else(|| AbiError::Version(text.into_owned()))
 }

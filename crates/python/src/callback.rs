@@ -169,16 +169,13 @@ pub(crate) unsafe fn create<'i, B>(class: &Ref<'i>, content: B) -> Answer<'i> {
     // SAFETY: [GIL] the class is a type that is alive.
     let made = unsafe { ffi::PyType_GenericAlloc(class.as_ptr().cast(), 0) };
     // SAFETY: [OWNED] the function returns a new reference or null with an exception.
-    let object = unsafe { Object::owned(class.attached(), made) };
-    if object.is_err() {
-        return object;
-    }
+    let object = unsafe { Object::owned(class.attached(), made) }?;
     let instance = made.cast::<Instance<B>>();
     // SAFETY: [SELF] the memory has the size of an instance, so the place is inside it.
     let place = unsafe { &raw mut (*instance).body };
     // SAFETY: [SELF] nobody else has seen the object yet.
     unsafe { place.write(content) };
-    object
+    Ok(object)
 }
 
 /// A method of a type, or a free function: `METH_FASTCALL`, so the same shape for any number of arguments.

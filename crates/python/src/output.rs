@@ -296,8 +296,8 @@ fn send_file<'i>(run: &Run<'i, '_>, wrapper: &Object<'i>) -> Result<bool, Stop<'
     let number = |index| found.item(index).and_then(|item| item.to_index());
     let (descriptor, offset, size) = (number(0)?, number(1)?, number(2)?);
     let Ok(descriptor) = i32::try_from(descriptor) else { return Ok(false) };
-    let offset = offset.max(0).cast_unsigned() as u64;
-    let left = (size.max(0).cast_unsigned() as u64).saturating_sub(offset);
+    let offset = offset.max(0) as u64;
+    let left = (size.max(0) as u64).saturating_sub(offset);
     let (head, length) = {
         let mut answer = lock(&run.live.answer);
         answer.add_length(left);

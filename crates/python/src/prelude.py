@@ -274,6 +274,8 @@ def end():
     threading = sys.modules.get("threading")
     if threading is not None:
         threading._shutdown()
+        # CPython calls it again when the interpreter ends; 3.12 takes a second call in a sub-interpreter amiss.
+        threading._shutdown = lambda: None
     import atexit
 
     atexit._run_exitfuncs()

@@ -285,7 +285,7 @@ fn lines<'i>(attached: Attached<'i>, lines: &[(i64, Vec<u8>)]) -> Answer<'i> {
 
 fn told<'i>(attached: Attached<'i>, told: &Told) -> Answer<'i> {
     let name = |name| Object::text(attached, name);
-    let number = |number: u64| Object::integer(attached, number.cast_signed());
+    let number = |number: u64| Object::integer(attached, number as i64);
     match told {
         Told::Head(status, reason, headers) => {
             let pairs: Vec<_> = headers
@@ -352,6 +352,11 @@ fn stop<'i>(attached: Attached<'i>, _arguments: &Ref<'i>) -> Answer<'i> {
     Object::integer(attached, inside.into())
 }
 
+/// `panic()`: what a defect in a callback looks like to Python.
+fn panic_on_purpose<'i>(_attached: Attached<'i>, arguments: &Ref<'i>) -> Answer<'i> {
+    panic!("on purpose, with {} arguments", arguments.sequence_length());
+}
+
 macro_rules! functions {
     ($($c:ident = $name:literal $function:path;)+) => {
         $(
@@ -384,6 +389,7 @@ functions! {
     c_is_ready = c"is_ready" is_ready;
     c_log = c"log" server_log;
     c_stop = c"stop" stop;
+    c_panic = c"panic" panic_on_purpose;
 }
 
 /// Entry point of `import rehearsal`.

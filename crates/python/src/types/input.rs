@@ -97,10 +97,7 @@ impl live::Body {
             }
             let length = result.len();
             result.resize(length + missing.min(length.max(GROWTH)), 0);
-            let count = match self.pull(live, result.get_mut(length..).unwrap_or_default()) {
-                Ok(count) => count,
-                Err(stop) => return Err(stop),
-            };
+            let count = self.pull(live, result.get_mut(length..).unwrap_or_default())?;
             result.truncate(length + count);
         }
         Ok(result)
@@ -217,7 +214,7 @@ impl Input {
     /// Reads into the memory of the `bytes` object to be returned.
     fn read_direct<'i>(&self, attached: Attached<'i>, most: usize) -> Answer<'i> {
         // SAFETY: [GIL] null makes an uninitialised object of that size.
-        let mut made = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), most.cast_signed()) };
+        let mut made = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), most as isize) };
         // SAFETY: [OWNED] the function returns a new reference or null with an exception.
         let bytes = unsafe { Object::owned(attached, made) }?;
         // SAFETY: [GIL] it is a bytes object.
@@ -232,7 +229,7 @@ impl Input {
         }
         let _given_away = bytes.into_ptr();
         // SAFETY: [OWNED] the only reference is given away and replaced, by null with an exception on failure.
-        let _checked_below = unsafe { (attached.abi().resize_bytes)(&raw mut made, filled.cast_signed()) };
+        let _checked_below = unsafe { (attached.abi().resize_bytes)(&raw mut made, filled as isize) };
         // SAFETY: [OWNED] see above.
         unsafe { Object::owned(attached, made) }
     }
@@ -342,7 +339,7 @@ impl<'i> View<'i> {
             return Vec::new();
         }
         // SAFETY: [BYTES] the exporter keeps this memory in place until the view is released.
-        unsafe { slice::from_raw_parts(self.buffer.data.cast::<u8>(), self.buffer.length.cast_unsigned()) }.to_vec()
+        unsafe { slice::from_raw_parts(self.buffer.data.cast::<u8>(), self.buffer.length as usize) }.to_vec()
     }
 
     /// The memory to write to. Python code that writes to the same object meanwhile would garble its own data; CPython's
@@ -352,7 +349,7 @@ impl<'i> View<'i> {
             return &mut [];
         }
         // SAFETY: [BYTES] a writable view was asked for, and it stays in place until the view is released.
-        unsafe { slice::from_raw_parts_mut(self.buffer.data.cast::<u8>(), self.buffer.length.cast_unsigned()) }
+        unsafe { slice::from_raw_parts_mut(self.buffer.data.cast::<u8>(), self.buffer.length as usize) }
     }
 }
 
