@@ -20,7 +20,7 @@ use model::embedded::Entry;
 use model::event::{Event, Level};
 use model::exchange::{Exchange, Outcome, ReadError, SendError};
 use model::response::Measure;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// One request, resolved.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,7 +68,7 @@ pub fn handle(process: &Process, job: &Job<'_>, exchange: &mut dyn Exchange) -> 
     let opened = Live::open(exchange, job.script, job.head_request);
     let live = opened.live();
     let Some(_inside) = process.enter() else {
-        live.report(&Event::ServerStopping { script: live.script().to_owned() });
+        live.report(&Event::ServerStopping { script: live.script() });
         return Outcome::Refused(503);
     };
     let seat = match process.seat(job.application_group) {
@@ -109,7 +109,7 @@ pub fn preload(process: &Process, job: &Job<'_>, exchange: &mut dyn Exchange) {
     live.flush_partial();
     if !loaded {
         live.report(&Event::PreloadFailed {
-            script: live.script().to_owned(),
+            script: live.script(),
             application_group: String::from_utf8_lossy(job.application_group).into_owned(),
             reason: "see the messages before".to_owned(),
         });
@@ -121,7 +121,7 @@ fn refuse(live: &Live, job: &Job<'_>, unavailable: Unavailable) -> Outcome {
     let (event, status) = match unavailable {
         Unavailable::Limit(limit) => (Event::InterpreterLimit { application_group, limit }, 503),
         Unavailable::Failed(reason) => (Event::InterpreterFailed { application_group, reason }, 500),
-        Unavailable::Stopping => (Event::ServerStopping { script: live.script().to_owned() }, 503),
+        Unavailable::Stopping => (Event::ServerStopping { script: live.script() }, 503),
     };
     live.report(&event);
     Outcome::Refused(status)
@@ -154,7 +154,7 @@ impl<'i> Run<'i, '_> {
             Ok((site, Some(callable))) => Ok((site, callable)),
             Ok((_, None)) => {
                 let callable = String::from_utf8_lossy(job.callable).into_owned();
-                let event = Event::CallableMissing { script: self.live.script().to_owned(), callable };
+                let event = Event::CallableMissing { script: self.live.script(), callable };
                 self.attached.detached(|| self.live.report(&event));
                 Err(Outcome::Refused(500))
             }
@@ -172,6 +172,7 @@ impl<'i> Run<'i, '_> {
             https: job.https,
             name: Object::latin1(self.attached, job.callable)?.keep(),
             template: template.keep(),
+            shapes: Mutex::default(),
         })
     }
 
@@ -211,7 +212,7 @@ impl<'i> Run<'i, '_> {
             None => Ok(()),
         });
         if let Err(raised) = closed {
-            let (script, interpreter) = (self.live.script().to_owned(), self.seat.interpreter.label());
+            let (script, interpreter) = (self.live.script(), self.seat.interpreter.label());
             self.log_raised(&raised, |exception| Event::CloseFailed { script, interpreter, exception });
         }
         next
@@ -250,16 +251,15 @@ impl<'i> Run<'i, '_> {
     /// The outcome of an answer that was produced without an exception.
     fn measured(&self) -> Outcome {
         let measure = lock(&self.live.answer).measure();
-        let script = self.live.script().to_owned();
         match measure {
             Measure::Exact => Outcome::Complete,
             Measure::Short { declared, produced } => {
-                let event = Event::ShortAnswer { script, declared, produced };
+                let event = Event::ShortAnswer { script: self.live.script(), declared, produced };
                 self.attached.detached(|| self.live.report(&event));
                 Outcome::Truncated
             }
             Measure::Long { declared, produced } => {
-                let event = Event::LongAnswer { script, declared, produced };
+                let event = Event::LongAnswer { script: self.live.script(), declared, produced };
                 self.attached.detached(|| self.live.report(&event));
                 Outcome::Complete
             }
@@ -280,7 +280,7 @@ impl<'i> Run<'i, '_> {
                 Outcome::ClientGone
             }
             (false, _, Some(ReadError::TooLarge)) => {
-                let event = Event::BodyTooLarge { script: self.live.script().to_owned() };
+                let event = Event::BodyTooLarge { script: self.live.script() };
                 self.attached.detached(|| self.live.report(&event));
                 Outcome::Refused(413)
             }
@@ -297,7 +297,7 @@ impl<'i> Run<'i, '_> {
     }
 
     fn log_failure(&self, raised: &Raised<'i>) {
-        let (script, interpreter) = (self.live.script().to_owned(), self.seat.interpreter.label());
+        let (script, interpreter) = (self.live.script(), self.seat.interpreter.label());
         self.log_raised(raised, |exception| Event::ApplicationFailed { script, interpreter, exception });
     }
 

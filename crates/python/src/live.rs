@@ -51,9 +51,7 @@ pub struct Live {
     pub(crate) body: Mutex<Body>,
     /// The line of output that was begun but not ended.
     pub(crate) partial: Mutex<Vec<u8>>,
-    /// `[script <path>] `, put before each line.
-    prefix: Vec<u8>,
-    script: String,
+    script: Box<[u8]>,
 }
 
 /// Keeps the way to the server open; closes it when dropped.
@@ -85,25 +83,25 @@ impl Live {
         let pointer: *mut NonNull<dyn Exchange + 'e> = &raw mut pointer;
         // SAFETY: [EXCHANGE] only the lifetime is erased; `Opened` removes the pointer before 'e ends.
         let erased = unsafe { pointer.cast::<NonNull<dyn Exchange>>().read() };
-        let mut prefix = Vec::with_capacity(script.len() + 10);
-        prefix.extend_from_slice(b"[script ");
-        prefix.extend_from_slice(script);
-        prefix.extend_from_slice(b"] ");
         let live = Self {
             port: Mutex::new(Port(Some(erased))),
             over: AtomicBool::new(false),
             answer: Mutex::new(Answer::new(head_request)),
             body: Mutex::default(),
             partial: Mutex::default(),
-            prefix,
-            script: String::from_utf8_lossy(script).into_owned(),
+            script: script.into(),
         };
         Opened { live: Arc::new(live), _lent: exchange }
     }
 
     /// The script's path, for messages.
-    pub fn script(&self) -> &str {
-        &self.script
+    pub fn script(&self) -> String {
+        String::from_utf8_lossy(&self.script).into_owned()
+    }
+
+    /// `[script <path>] `, put before each printed line.
+    fn prefix(&self) -> Vec<u8> {
+        [b"[script ", &*self.script, b"] "].concat()
     }
 
     /// Whether the request is over, so that nothing of it may be used any more.
@@ -188,12 +186,12 @@ impl Live {
     }
 
     fn print_line(&self, exchange: &mut dyn Exchange, line: &[u8]) {
-        let mut whole = Vec::with_capacity(self.prefix.len() + line.len());
-        whole.extend_from_slice(&self.prefix);
-        let room = LINE_LIMIT.saturating_sub(self.prefix.len()).max(1024);
+        let mut whole = self.prefix();
+        let start = whole.len();
+        let room = LINE_LIMIT.saturating_sub(start).max(1024);
         let escaped = escape(line);
         for piece in chunks(&escaped, room) {
-            whole.truncate(self.prefix.len());
+            whole.truncate(start);
             whole.extend_from_slice(piece);
             exchange.log(Level::Error, &whole);
         }

@@ -33,7 +33,10 @@ pub struct HeadBuffer {
 
 impl HeadBuffer {
     pub(crate) fn new(status: u16, reason: &[u8]) -> Self {
-        Self { status, bytes: reason.to_vec(), reason: 0..reason.len(), ..Self::default() }
+        // Enough for most answers, so that neither grows.
+        let mut bytes = Vec::with_capacity(512.max(reason.len()));
+        bytes.extend_from_slice(reason);
+        Self { status, bytes, reason: 0..reason.len(), pairs: Vec::with_capacity(8), length: None }
     }
 
     /// Adds a header; of several `Content-Length`s the last one counts, as it does for the reference.

@@ -80,6 +80,7 @@ impl<'i> Raised<'i> {
     }
 
     /// Makes the exception pending, for return to Python.
+    #[allow(deprecated, reason = "before 3.12 there is nothing else")]
     pub(crate) fn restore(self) {
         let Self { exception } = self;
         if let Some((_, set)) = exception.attached().abi().raised {
@@ -140,6 +141,7 @@ impl<'i> Raised<'i> {
     }
 }
 
+#[allow(deprecated, reason = "before 3.12 there is nothing else")]
 fn take_before_3_12() -> *mut ffi::PyObject {
     let (mut kind, mut value, mut traceback) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
     // SAFETY: [GIL] the three places are written with references that we then own.

@@ -8,6 +8,7 @@ use crate::call::{Job, Run};
 use crate::live::lock;
 use crate::object::{Answer, Attached, Kept, Object};
 use crate::raised::Raised;
+use model::environ::Key;
 use model::event::Event;
 use model::exchange::Outcome;
 use std::collections::HashMap;
@@ -49,6 +50,14 @@ pub(crate) struct Site {
     pub(crate) name: Kept,
     /// The environ entries that never change.
     pub(crate) template: Kept,
+    /// Templates with places for all entries, for the sets of entries that requests were seen to have.
+    pub(crate) shapes: Mutex<Vec<Shape>>,
+}
+
+/// The known keys that a request brings, in order, and a dictionary that has a place for each.
+pub(crate) struct Shape {
+    pub(crate) keys: Vec<Key>,
+    pub(crate) template: Arc<Kept>,
 }
 
 impl Scripts {
@@ -81,6 +90,8 @@ impl Scripts {
             for site in sites {
                 site.name.release(attached);
                 site.template.release(attached);
+                let shapes = std::mem::take(&mut *lock(&site.shapes));
+                shapes.iter().for_each(|shape| shape.template.release(attached));
             }
         }
     }
@@ -142,7 +153,7 @@ impl Script {
             tools.reload_required.borrow(run.attached).call(&[*hook, *resource])?.is_true()
         };
         asked().unwrap_or_else(|raised| {
-            let script = run.live.script().to_owned();
+            let script = run.live.script();
             run.log_raised(&raised, |exception| Event::ReloadHookFailed { script, exception });
             false
         })
@@ -151,7 +162,7 @@ impl Script {
     fn load<'i>(&self, run: &Run<'i, '_>, path: &Path, modified: Option<i64>) -> Result<Object<'i>, Outcome> {
         let attached = run.attached;
         let source = attached.detached(|| fs::read(path)).map_err(|error| {
-            let event = Event::ScriptUnreadable { script: run.live.script().to_owned(), reason: error.to_string() };
+            let event = Event::ScriptUnreadable { script: run.live.script(), reason: error.to_string() };
             attached.detached(|| run.live.report(&event));
             Outcome::Refused(500)
         })?;
@@ -160,7 +171,7 @@ impl Script {
             former.namespace.release(attached);
         }
         self.execute(run, &source, modified.unwrap_or(0)).map_err(|raised| {
-            let (script, interpreter) = (run.live.script().to_owned(), run.seat.interpreter.label());
+            let (script, interpreter) = (run.live.script(), run.seat.interpreter.label());
             run.log_raised(&raised, |exception| Event::ScriptFailed { script, interpreter, exception });
             Outcome::Refused(500)
         })

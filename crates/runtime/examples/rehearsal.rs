@@ -68,10 +68,12 @@ impl Rehearsal {
     }
 }
 
+/// The worker threads by number.
+type Workers = HashMap<i64, (Sender<Ticket>, thread::JoinHandle<()>)>;
 type Ticket = (Rehearsal, Sender<Rehearsal>);
 
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(ptr::null_mut());
-static WORKERS: Mutex<Option<HashMap<i64, (Sender<Ticket>, thread::JoinHandle<()>)>>> = Mutex::new(None);
+static WORKERS: Mutex<Option<Workers>> = Mutex::new(None);
 static LOG: Mutex<Vec<(i64, Vec<u8>)>> = Mutex::new(Vec::new());
 static READY: OnceLock<()> = OnceLock::new();
 
@@ -184,7 +186,11 @@ fn perform(request: &mut Rehearsal) {
 }
 
 fn entry<'a>(name: &'a str, kind: i64, value: &'a [u8]) -> Entry<'a> {
-    let kind = [ValueKind::Latin1, ValueKind::FileSystem, ValueKind::Absent][usize::try_from(kind).unwrap()];
+    let kind = match kind {
+        0 => ValueKind::Latin1,
+        1 => ValueKind::FileSystem,
+        _ => ValueKind::Absent,
+    };
     let index = KEYS.iter().position(|key| *key == name && !name.is_empty());
     let known = index.map(|index| {
         // SAFETY: [TEXT] a Key is a number below the length of KEYS.

@@ -133,7 +133,7 @@ impl Responder {
     }
 
     fn ignore_header(&self, attached: Attached<'_>, name: &[u8]) {
-        let script = self.live.script().to_owned();
+        let script = self.live.script();
         if process::is_first_ignored_header(&script) {
             let event = Event::HeaderIgnored { script, header: String::from_utf8_lossy(name).into_owned() };
             attached.detached(|| self.live.report(&event));

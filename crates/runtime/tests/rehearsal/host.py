@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 import traceback
 
 DIRECTORY, FILE = sys.argv[1:3]
@@ -103,7 +104,7 @@ def server_log():
 
 def run_tests(module, failures):
     while not rehearsal.is_ready():
-        pass
+        time.sleep(0.005)
     tests = [(name, value) for name, value in vars(module).items() if name.startswith("test_")]
     for name, test in tests:
         try:
