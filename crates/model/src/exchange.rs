@@ -2,8 +2,9 @@
 //! The one small interface between the WSGI code and whatever server it runs under.
 //!
 //! There are three implementations: a C table filled by the httpd module (embedded mode), a socket (daemon
-//! mode), and a `Vec` (tests). The WSGI code calls these methods from the thread that runs the request. Every method
-//! but [`Exchange::send_head`] and [`Exchange::is_aborted`] may block and is called without holding an interpreter.
+//! mode), and a `Vec` (tests). The WSGI code calls these methods from the thread that runs the request, or, when an
+//! application hands `wsgi.input` or `write()` to another thread, from that one while the request is alive; never from
+//! two at once. Every method may block and is called without holding an interpreter.
 
 use crate::event::Level;
 use std::os::fd::RawFd;

@@ -267,6 +267,9 @@ fn iterate<'i>(run: &Run<'i, '_>, result: &Object<'i>) -> Result<Remainder, Stop
         if head.is_some() || !data.is_empty() {
             let flush = if whole { Flush::Later } else { Flush::Now };
             send(run, || run.live.send(head.as_ref(), data, flush))?;
+        } else if run.attached.detached(|| run.live.is_aborted()) {
+            // Nothing is sent any more, so no failure would end an endless iterable.
+            return send(run, || Err(SendError::ClientGone)).map(|()| Remainder::default());
         }
     }
     let mut answer = lock(&run.live.answer);

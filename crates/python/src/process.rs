@@ -285,7 +285,11 @@ impl Process {
             // The new interpreter is held now, under the same GIL.
             let furnished = Interpreter::furnish(attached, name, self.definition, &self.facts, self.host);
             let furnished = furnished.map_err(|raised| raised.summary());
-            // SAFETY: [THREAD] the state is this thread's, and both interpreters share the GIL that is held.
+            if furnished.is_err() {
+                // SAFETY: [THREAD] it is current and the only state of its interpreter, which nobody else knows.
+                unsafe { ffi::Py_EndInterpreter(made) };
+            }
+            // SAFETY: [THREAD] the state is this thread's; the GIL is shared, held or free now.
             unsafe { ffi::PyThreadState_Swap(main.as_ptr()) };
             furnished
         });

@@ -45,6 +45,8 @@ struct Rehearsal {
     told: Vec<Told>,
     log: Vec<(i64, Vec<u8>)>,
     ending: (u8, u16),
+    /// How often `is_aborted` was called.
+    asked: i64,
 }
 
 impl Rehearsal {
@@ -138,8 +140,10 @@ unsafe extern "C" fn log(context: *mut c_void, level: Level, line: Text<'_>) {
     rehearsal(context).log.push((level as i64, bytes(line).to_vec()));
 }
 
-unsafe extern "C" fn is_aborted(_context: *mut c_void) -> Flag {
-    0
+unsafe extern "C" fn is_aborted(context: *mut c_void) -> Flag {
+    let request = rehearsal(context);
+    request.asked += 1;
+    (request.number("aborted_after") > 0 && request.asked >= request.number("aborted_after")).into()
 }
 
 static EXCHANGE: ExchangeTable = ExchangeTable { read_body, send_head, send_data, send_file, flush, log, is_aborted };
@@ -360,7 +364,8 @@ fn stop<'i>(attached: Attached<'i>, _arguments: &Ref<'i>) -> Answer<'i> {
 
 /// `panic()`: what a defect in a callback looks like to Python.
 fn panic_on_purpose<'i>(_attached: Attached<'i>, arguments: &Ref<'i>) -> Answer<'i> {
-    panic!("on purpose, with {} arguments", arguments.sequence_length());
+    // Without the hook, which would print a backtrace.
+    std::panic::resume_unwind(Box::new(format!("on purpose, with {} arguments", arguments.sequence_length())));
 }
 
 macro_rules! functions {

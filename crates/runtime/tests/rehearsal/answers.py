@@ -354,6 +354,13 @@ except OSError as error:
     assert all(level > 4 for level, _ in answer.log), answer
 
 
+def test_an_endless_answer_that_nobody_sees_ends_with_the_client():
+    endless = "import itertools\nstart_response(%s)\nreturn itertools.repeat(b'abc')"
+    for arguments in ("'204 No', []", "'200 OK', [('Content-Length', '4')]"):
+        answer = request(app(endless % arguments), aborted_after=10)
+        assert (answer.kind, answer.log) == ("client gone", []), answer
+
+
 def test_every_exception_is_only_an_exception():
     for kind in ("SystemExit(15)", "KeyboardInterrupt()", "GeneratorExit()", "BaseException('b')", "MemoryError()"):
         refused(app("raise %s" % kind), kind.split("(")[0])
