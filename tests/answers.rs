@@ -124,13 +124,15 @@ fn what_exceeds_the_declared_length_is_not_sent(mode: Mode) {
 fn an_answer_shorter_than_declared_is_visibly_cut(mode: Mode) {
     let httpd = site(mode).start();
     httpd.expect(event::SHORT_ANSWER);
-    let answer = httpd.get("/a/short");
+    let answer = httpd.get("/a/short-generator");
     assert_eq!((answer.status, &answer.end, answer.body.as_slice()), (200, &End::Cut, b"12345".as_slice()));
-    let empty = httpd.get("/a/short-empty");
-    assert!(empty.status == 500 || empty.end == End::Cut, "{empty:?}");
-    assert_eq!(httpd.get("/a/noted-short").end, End::Cut);
+    // Where nothing has left yet, an error page is as good a sign.
+    for path in ["/a/short", "/a/short-empty", "/a/noted-short"] {
+        let answer = httpd.get(path);
+        assert!(answer.status == 500 || answer.end == End::Cut, "{path}: {answer:?}");
+    }
     httpd.wait_for_journal("closed short");
-    assert_eq!(httpd.count(event::SHORT_ANSWER), 3);
+    assert_eq!(httpd.count(event::SHORT_ANSWER), 4);
 }
 
 fn an_empty_answer_has_length_zero(mode: Mode) {
@@ -248,7 +250,7 @@ fn blocks_leave_as_they_are_yielded(mode: Mode) {
     }
     assert!(connection.is_silent_for(Duration::from_millis(50)));
     httpd.open_gate("go");
-    let rest = connection.read_some(18);
+    let rest = connection.read_some(11);
     assert!(rest.windows(6).any(|six| six == b"second"), "{:?}", String::from_utf8_lossy(&rest));
     httpd.wait_for_journal("closed stepwise");
 }

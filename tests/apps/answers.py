@@ -224,6 +224,7 @@ PATHS = {
     "/exact": length(5, [b"12345"]),
     "/long": length(5, [b"123", b"45678"]),
     "/short": length(10, [b"12345"]),
+    "/short-generator": length(10, lambda: iter([b"123", b"45"])),
     "/short-empty": length(10, []),
     "/zero": length(0, []),
     "/zero-with-body": length(0, [b"x"]),

@@ -50,7 +50,7 @@ def reading(environ, start_response):
         try:
             environ["wsgi.input"].read()
         except Exception as again:
-            journal.note("read again raised %s" % type(again).__name__)
+            journal.note("read again raised %s" % [kind.__name__ for kind in type(again).__mro__])
     start_response("200 OK", PLAIN)
     return journal.Result("reading", [b"done"])
 

@@ -20,7 +20,8 @@ def application(environ, start_response):
 
 def do_lines(environ):
     errors = environ["wsgi.errors"]
-    errors.write("first line\nsecond ")
+    errors.write("first line\n")
+    errors.write("second ")
     errors.write("line\n")
     errors.writelines(["third ", "line\n"])
     errors.write("unfinished")
