@@ -5,6 +5,7 @@
 //! Python calls these functions on any thread, holding the interpreter that the object belongs to.
 
 use crate::abi;
+use crate::live::lock;
 use crate::object::{Answer, Attached, Object, Ref};
 use crate::raised::{Kind, Raised};
 use crate::streams;
@@ -15,7 +16,7 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use std::{mem, ptr, slice};
 
 thread_local! {
@@ -288,6 +289,14 @@ unsafe extern "C" fn refuse_new(
     })
 }
 
+/// Gives memory to Python for ever, but not out of sight of a leak checker.
+fn keep<T>(table: &mut Vec<T>) -> *mut T {
+    static KEPT: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let start = mem::take(table).leak().as_mut_ptr();
+    lock(&KEPT).push(start.expose_provenance());
+    start
+}
+
 /// A type under construction; `B` is what its instances hold.
 pub(crate) struct Definition<B> {
     name: &'static CStr,
@@ -342,7 +351,7 @@ impl<B: Send + Sync + 'static> Definition<B> {
         self
     }
 
-    /// Creates the type in the interpreter that is held. The tables are never freed: methods point into them.
+    /// Creates the type in the interpreter that is held. The tables are kept for ever: methods point into them.
     pub(crate) fn create<'i>(self, attached: Attached<'i>, module: &Ref<'i>) -> Answer<'i> {
         let Self { name, mut methods, mut getters, mut slots, .. } = self;
         methods.push(ffi::PyMethodDef::zeroed());
@@ -353,8 +362,8 @@ impl<B: Send + Sync + 'static> Definition<B> {
             doc: ptr::null(),
             closure: ptr::null_mut(),
         });
-        slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: methods.leak().as_mut_ptr().cast() });
-        slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_getset, pfunc: getters.leak().as_mut_ptr().cast() });
+        slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: keep(&mut methods).cast() });
+        slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_getset, pfunc: keep(&mut getters).cast() });
         slots.push(ffi::PyType_Slot::default());
         let mut spec = ffi::PyType_Spec {
             name: name.as_ptr(),
