@@ -2,6 +2,8 @@
 //! The rules of ARCHITECTURE.md and SAFETY.md that a compiler does not hold: who may use what, where unsafe code may stand, which
 //! invariants it cites, how large a file may grow.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test may stop and speak")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

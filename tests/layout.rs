@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The offsets by which the loader sets fields of `PyConfig` are those in the headers of every Python found here.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test may stop and speak")]
+
 #[path = "../src/embedded/layout.rs"]
 mod layout;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which shared library a configured Python leads to, on directories made for the purpose.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test may stop and speak")]
+
 #[path = "../src/embedded/search.rs"]
 mod search;
 
