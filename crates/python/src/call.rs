@@ -197,6 +197,7 @@ impl<'i> Run<'i, '_> {
     /// Calls `close()` of what the application returned, after everything was sent.
     fn close(&self, result: &Object<'i>, next: Next) -> Next {
         let next = match next {
+            Next::Send(remainder, outcome) if remainder.is_empty() => Next::Ended(outcome),
             Next::Send(remainder, outcome) => {
                 let sent = self.attached.detached(|| remainder.send(self.live));
                 Next::Ended(match note_failure(self.live, sent) {
@@ -253,6 +254,7 @@ impl<'i> Run<'i, '_> {
         let measure = lock(&self.live.answer).measure();
         match measure {
             Measure::Exact => Outcome::Complete,
+            Measure::Short { .. } if self.attached.detached(|| self.live.is_aborted()) => Outcome::ClientGone,
             Measure::Short { declared, produced } => {
                 let event = Event::ShortAnswer { script: self.live.script(), declared, produced };
                 self.attached.detached(|| self.live.report(&event));

@@ -167,6 +167,10 @@ pub(crate) struct Remainder {
 }
 
 impl Remainder {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_none() && self.data.is_empty()
+    }
+
     /// Sends it. Call without an interpreter.
     pub(crate) fn send(self, live: &Live) -> Result<(), SendError> {
         let Self { head, mut data } = self;

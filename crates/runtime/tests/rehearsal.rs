@@ -172,6 +172,7 @@ macro_rules! rehearsals {
 
 rehearsals! {
     answers_follow_the_specification = "answers";
+    companion_packages_lend_their_path = "companions";
     request_bodies_are_pulled = "bodies";
     environs_hold_what_they_should = "environs";
     files_are_sent_by_the_server = "files";

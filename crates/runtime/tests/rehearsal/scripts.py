@@ -4,11 +4,16 @@
 import hashlib
 import os
 import sys
+import tempfile
 import threading
 
 from host import rehearsal, request, server_log, write_script
 
-SETUP = {"python_path": b"/nonexistent-one:/nonexistent-two"}
+ONE, TWO, EXTRA = (tempfile.mkdtemp() for _ in range(3))
+with open(os.path.join(ONE, "extra.pth"), "w") as file:
+    file.write(EXTRA + "\n")
+BEFORE = list(sys.path)
+SETUP = {"python_path": (":" + TWO + "::" + ONE + ":/nonexistent").encode()}
 
 COUNTING = '''
 import sys
@@ -151,7 +156,9 @@ def test_preloading_loads():
 
 
 def test_the_python_path_comes_first_and_in_order():
-    assert sys.path[:2] != [] and "/nonexistent-one" not in sys.path[2:], sys.path
+    assert [entry for entry in sys.path if entry != "/nonexistent"] == [TWO, ONE, EXTRA] + BEFORE, sys.path
+    answer = request("import sys\ndef application(e, s):\n    s('200 OK', [])\n    return [repr(sys.path[:3]).encode()]\n", group="g")
+    assert eval(answer.body) == [TWO, ONE, EXTRA], answer
 
 
 def test_a_callable_need_not_be_a_function():
