@@ -8,7 +8,7 @@ use crate::abi;
 use crate::live::lock;
 use crate::object::{Answer, Attached, Object, Ref};
 use crate::raised::{Kind, Raised};
-use crate::streams;
+use crate::{process, streams};
 use model::event::Event;
 use pyo3_ffi as ffi;
 use std::any::Any;
@@ -104,7 +104,7 @@ impl<'a, 'i> Arguments<'a, 'i> {
     /// # Safety
     ///
     /// `this`, `start` and `count` are what Python passed to a `METH_FASTCALL` function that is still running.
-    pub(crate) unsafe fn new(
+    pub unsafe fn new(
         attached: Attached<'i>,
         this: *mut ffi::PyObject,
         start: *const *mut ffi::PyObject,
@@ -180,8 +180,10 @@ pub(crate) unsafe fn create<'i, B>(class: &Ref<'i>, content: B) -> Answer<'i> {
 }
 
 /// A method of a type, or a free function: `METH_FASTCALL`, so the same shape for any number of arguments.
-pub(crate) type Function =
+pub type Function =
     unsafe extern "C" fn(*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t) -> *mut ffi::PyObject;
+/// The function that fills a module.
+pub type Fill = unsafe extern "C" fn(*mut ffi::PyObject) -> c_int;
 type Unary = unsafe extern "C" fn(*mut ffi::PyObject) -> *mut ffi::PyObject;
 type Getter = unsafe extern "C" fn(*mut ffi::PyObject, *mut c_void) -> *mut ffi::PyObject;
 
@@ -242,9 +244,9 @@ macro_rules! next {
 
 /// Defines `$name`, the C function that fills a module: `$path(attached, module) -> Answer<()>`.
 #[macro_export]
-macro_rules! module_function {
+macro_rules! module_fill {
     ($name:ident, $path:path) => {
-        unsafe extern "C" fn $name(module: *mut pyo3_ffi::PyObject) -> std::ffi::c_int {
+        unsafe extern "C" fn $name(module: *mut $crate::callback::PyObject) -> std::ffi::c_int {
             // SAFETY: [GIL] Python calls this.
             let entered = unsafe { $crate::callback::Entered::by_python() };
             entered.fence(stringify!($path), -1, |attached| {
@@ -255,6 +257,69 @@ macro_rules! module_function {
         }
     };
 }
+
+/// Defines `$name`, the C function of a function in a module: `$path(attached, arguments) -> Answer`.
+#[macro_export]
+macro_rules! module_function {
+    ($name:ident, $path:path) => {
+        unsafe extern "C" fn $name(
+            this: *mut $crate::callback::PyObject,
+            arguments: *const *mut $crate::callback::PyObject,
+            count: isize,
+        ) -> *mut $crate::callback::PyObject {
+            // SAFETY: [GIL] Python calls this.
+            let entered = unsafe { $crate::callback::Entered::by_python() };
+            entered.fence(stringify!($path), std::ptr::null_mut(), |attached| {
+                // SAFETY: [ARGS] they are passed on as Python passed them.
+                let arguments = unsafe { $crate::callback::Arguments::new(attached, this, arguments, count) };
+                $path(attached, arguments).map($crate::object::Object::into_ptr)
+            })
+        }
+    };
+}
+
+/// Defines `$name`, the function by which Python imports the shared object: fills the table of functions, then asks
+/// `$path() -> Option<ModuleDefinition>`.
+#[macro_export]
+macro_rules! module_entry {
+    ($name:ident, $lookup:path, $path:path) => {
+        /// Called by Python, holding an interpreter, when the shared object is imported.
+        #[unsafe(no_mangle)]
+        #[allow(non_snake_case, reason = "Python prescribes the name")]
+        pub extern "C" fn $name() -> *mut $crate::callback::PyObject {
+            if let Err(error) = $crate::abi::fill($lookup) {
+                let message = std::ffi::CString::new(error.to_string()).unwrap_or_default();
+                return $crate::module::refuse_import(&message);
+            }
+            // SAFETY: [GIL] Python calls this.
+            let entered = unsafe { $crate::callback::Entered::by_python() };
+            entered.fence(stringify!($name), std::ptr::null_mut(), |attached| {
+                let definition: $crate::module::ModuleDefinition = $path(attached)?;
+                Ok(definition.entry(attached))
+            })
+        }
+    };
+}
+
+/// Defines `$name`, a function of one of the tables that cross between httpd and the extension: calls `$path` with its
+/// arguments; a panic is logged and answered with `$failure`.
+#[macro_export]
+macro_rules! table_function {
+    ($name:ident($($argument:ident: $type:ty),*) -> $result:ty, or $failure:expr, $path:path) => {
+        unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+            $crate::callback::guard(stringify!($name), || $path($($argument),*)).unwrap_or($failure)
+        }
+    };
+}
+
+/// Runs the body of a function that the server calls; a panic is logged.
+pub fn guard<T>(place: &str, body: impl FnOnce() -> T) -> Option<T> {
+    let caught = panic::catch_unwind(AssertUnwindSafe(body));
+    caught.map_err(|payload| process::report(&panicked(place, &*payload))).ok()
+}
+
+/// An object as C sees it, for the macros above.
+pub use pyo3_ffi::PyObject;
 
 pub(crate) use {getter, method, next};
 

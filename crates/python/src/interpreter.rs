@@ -6,9 +6,9 @@
 use crate::abi::Abi;
 use crate::host::{Facts, Host};
 use crate::live::lock;
-use crate::object::{Answer, Attached, Object};
-use crate::process::ModuleDefinition;
-use crate::state::{State, attached_module};
+use crate::module::ModuleDefinition;
+use crate::object::{Answer, Attached};
+use crate::state::State;
 use crate::thread::{self, Departed, ThreadState};
 use model::event::Event;
 use pyo3_ffi as ffi;
@@ -39,23 +39,6 @@ unsafe impl Send for Interpreter {}
 // SAFETY: [THREAD] see above.
 unsafe impl Sync for Interpreter {}
 
-/// Makes the module of ours in an interpreter, without looking at the file system.
-fn make_module<'i>(attached: Attached<'i>, definition: ModuleDefinition) -> Answer<'i> {
-    let name = Object::text(attached, "_mod_wsgi_rs")?;
-    let machinery = attached_module(attached, c"importlib.machinery")?;
-    let specification = machinery.call_method(c"ModuleSpec", &[*name, *Object::none(attached)])?;
-    let definition = definition.as_ptr();
-    // SAFETY: [STATIC] the definition lives as long as the process.
-    let made = unsafe { ffi::PyModule_FromDefAndSpec2(definition, specification.as_ptr(), ffi::PYTHON_ABI_VERSION) };
-    // SAFETY: [OWNED] the function returns a new reference or null with an exception.
-    let module = unsafe { Object::owned(attached, made) }?;
-    // SAFETY: [GIL] the module was just made from this definition.
-    match unsafe { ffi::PyModule_ExecDef(module.as_ptr(), definition) } {
-        0 => Ok(module),
-        _ => Err(crate::raised::Raised::take(attached)),
-    }
-}
-
 impl Interpreter {
     /// Sets up the interpreter that the calling thread, the Python-main thread, holds.
     pub(crate) fn furnish<'i>(
@@ -65,7 +48,7 @@ impl Interpreter {
         facts: &Facts,
         host: &'static dyn Host,
     ) -> Answer<'i, Arc<Self>> {
-        let module = make_module(attached, definition)?;
+        let module = definition.instance(attached)?;
         let (state, blemishes) = State::create(attached, &module, name, facts, host)?;
         attached.detached(|| {
             for (module, reason) in blemishes.companions {

@@ -14,6 +14,7 @@ pub mod environ;
 pub mod host;
 pub mod interpreter;
 pub mod live;
+pub mod module;
 pub mod object;
 pub mod output;
 pub mod process;

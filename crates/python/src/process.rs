@@ -8,6 +8,7 @@
 use crate::host::{Facts, Host};
 use crate::interpreter::Interpreter;
 use crate::live::lock;
+use crate::module::ModuleDefinition;
 use crate::object::{Answer, Attached};
 use crate::shutdown;
 use crate::thread::{self, Seat};
@@ -15,37 +16,11 @@ use model::event::{Event, Level};
 use pyo3_ffi as ffi;
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::Thread;
-
-/// The definition of the extension module, which lives as long as the process.
-#[derive(Debug, Clone, Copy)]
-pub struct ModuleDefinition(NonNull<ffi::PyModuleDef>);
-
-// SAFETY: [STATIC] the definition is never freed, and only CPython writes to it, under its own lock.
-unsafe impl Send for ModuleDefinition {}
-// SAFETY: [STATIC] see above.
-unsafe impl Sync for ModuleDefinition {}
-
-impl ModuleDefinition {
-    /// # Safety
-    ///
-    /// The definition is never freed.
-    #[must_use]
-    pub unsafe fn new(pointer: NonNull<ffi::PyModuleDef>) -> Self {
-        Self(pointer)
-    }
-
-    /// For CPython.
-    #[must_use]
-    pub fn as_ptr(self) -> *mut ffi::PyModuleDef {
-        self.0.as_ptr()
-    }
-}
 
 /// Set in [`INSIDE`] when nobody is let in any more.
 const CLOSED: usize = 1 << (usize::BITS - 1);

@@ -11,11 +11,11 @@ use model::embedded::{
 };
 use model::environ::{KEYS, Key};
 use model::event::Level;
-use pyo3_ffi as ffi;
-use python::abi;
-use python::callback::Entered;
+use python::callback::Arguments;
 use python::environ::bytes;
+use python::module::ModuleDefinition;
 use python::object::{Answer, Attached, Object, Ref};
+use python::{module_entry, module_function, table_function};
 use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_void};
 use std::os::fd::RawFd;
@@ -89,7 +89,7 @@ fn rehearsal<'a>(context: *mut c_void) -> &'a mut Rehearsal {
     unsafe { &mut *context.cast() }
 }
 
-unsafe extern "C" fn read_body(context: *mut c_void, into: *mut u8, capacity: usize) -> isize {
+fn told_read_body(context: *mut c_void, into: *mut u8, capacity: usize) -> isize {
     let request = rehearsal(context);
     request.told.push(Told::Read(capacity));
     let delay = request.number("read_delay");
@@ -107,13 +107,7 @@ unsafe extern "C" fn read_body(context: *mut c_void, into: *mut u8, capacity: us
     count as isize
 }
 
-unsafe extern "C" fn send_head(
-    context: *mut c_void,
-    status: u16,
-    reason: Text<'_>,
-    pairs: *const Pair<'_>,
-    count: usize,
-) -> c_int {
+fn told_send_head(context: *mut c_void, status: u16, reason: Text<'_>, pairs: *const Pair<'_>, count: usize) -> c_int {
     let pairs = if count == 0 {
         &[]
     } else {
@@ -124,35 +118,45 @@ unsafe extern "C" fn send_head(
     rehearsal(context).send(Told::Head(status, bytes(reason).to_vec(), headers))
 }
 
-unsafe extern "C" fn send_data(context: *mut c_void, data: Text<'_>) -> c_int {
+fn told_send_data(context: *mut c_void, data: Text<'_>) -> c_int {
     rehearsal(context).send(Told::Data(bytes(data).to_vec()))
 }
 
-unsafe extern "C" fn send_file(context: *mut c_void, _descriptor: RawFd, offset: u64, length: u64) -> c_int {
+fn told_send_file(context: *mut c_void, _descriptor: RawFd, offset: u64, length: u64) -> c_int {
     rehearsal(context).send(Told::File(offset, length))
 }
 
-unsafe extern "C" fn flush(context: *mut c_void) -> c_int {
+fn told_flush(context: *mut c_void) -> c_int {
     rehearsal(context).send(Told::Flush)
 }
 
-unsafe extern "C" fn log(context: *mut c_void, level: Level, line: Text<'_>) {
+fn told_log(context: *mut c_void, level: Level, line: Text<'_>) {
     rehearsal(context).log.push((level as i64, bytes(line).to_vec()));
 }
 
-unsafe extern "C" fn is_aborted(context: *mut c_void) -> Flag {
+fn told_is_aborted(context: *mut c_void) -> Flag {
     let request = rehearsal(context);
     request.asked += 1;
     (request.number("aborted_after") > 0 && request.asked >= request.number("aborted_after")).into()
 }
 
+table_function!(read_body(context: *mut c_void, into: *mut u8, capacity: usize) -> isize, or -5, told_read_body);
+table_function!(send_head(context: *mut c_void, status: u16, reason: Text<'_>, pairs: *const Pair<'_>, count: usize) -> c_int, or -2, told_send_head);
+table_function!(send_data(context: *mut c_void, data: Text<'_>) -> c_int, or -2, told_send_data);
+table_function!(send_file(context: *mut c_void, descriptor: RawFd, offset: u64, length: u64) -> c_int, or -2, told_send_file);
+table_function!(flush(context: *mut c_void) -> c_int, or -2, told_flush);
+table_function!(log(context: *mut c_void, level: Level, line: Text<'_>) -> (), or (), told_log);
+table_function!(is_aborted(context: *mut c_void) -> Flag, or 0, told_is_aborted);
+table_function!(host_log(level: Level, line: Text<'_>) -> (), or (), told_host_log);
+table_function!(host_ready() -> (), or (), told_host_ready);
+
 static EXCHANGE: ExchangeTable = ExchangeTable { read_body, send_head, send_data, send_file, flush, log, is_aborted };
 
-unsafe extern "C" fn host_log(level: Level, line: Text<'_>) {
+fn told_host_log(level: Level, line: Text<'_>) {
     LOG.lock().unwrap().push((level as i64, bytes(line).to_vec()));
 }
 
-unsafe extern "C" fn host_ready() {
+fn told_host_ready() {
     READY.set(()).unwrap();
 }
 
@@ -225,13 +229,12 @@ fn worker(number: i64) -> Sender<Ticket> {
 }
 
 /// `main(capsule, setup)`: occupies the main thread.
-fn main<'i>(attached: Attached<'i>, arguments: &Ref<'i>) -> Answer<'i> {
+fn main<'i>(attached: Attached<'i>, arguments: Arguments<'_, 'i>) -> Answer<'i> {
     let name = CString::new(CAPSULE).unwrap();
-    // SAFETY: [GIL] the capsule is an argument.
-    let found = unsafe { ffi::PyCapsule_GetPointer(arguments.item(0)?.as_ptr(), name.as_ptr()) };
-    TABLE.store(found.cast(), Ordering::Release);
+    let found = arguments.get(0).unwrap().capsule_content(&name)?;
+    TABLE.store(found.as_ptr().cast(), Ordering::Release);
     assert_eq!(table().build_id, build_id());
-    let wanted = read(&*arguments.item(1)?)?;
+    let wanted = read(&arguments.get(1).unwrap())?;
     let setup = Setup {
         process_group: wanted.text("process_group"),
         python_path: wanted.text("python_path"),
@@ -316,8 +319,8 @@ fn told<'i>(attached: Attached<'i>, told: &Told) -> Answer<'i> {
 }
 
 /// `request(wanted)`: runs a request on a worker thread and answers `(kind, status, told, log)`.
-fn request<'i>(attached: Attached<'i>, arguments: &Ref<'i>) -> Answer<'i> {
-    let wanted = read(&*arguments.item(0)?)?;
+fn request<'i>(attached: Attached<'i>, arguments: Arguments<'_, 'i>) -> Answer<'i> {
+    let wanted = read(&arguments.get(0).unwrap())?;
     let worker = worker(wanted.number("worker"));
     let done = attached.detached(move || {
         let (reply, answer) = channel();
@@ -332,8 +335,8 @@ fn request<'i>(attached: Attached<'i>, arguments: &Ref<'i>) -> Answer<'i> {
 }
 
 /// `retire(worker)`: ends a worker thread and waits for that.
-fn retire<'i>(attached: Attached<'i>, arguments: &Ref<'i>) -> Answer<'i> {
-    let number = arguments.item(0)?.to_index()? as i64;
+fn retire<'i>(attached: Attached<'i>, arguments: Arguments<'_, 'i>) -> Answer<'i> {
+    let number = arguments.get(0).unwrap().to_index()? as i64;
     let worker = WORKERS.lock().unwrap().as_mut().and_then(|workers| workers.remove(&number));
     attached.detached(|| {
         if let Some((sender, running)) = worker {
@@ -345,80 +348,47 @@ fn retire<'i>(attached: Attached<'i>, arguments: &Ref<'i>) -> Answer<'i> {
 }
 
 /// `is_ready()`
-fn is_ready<'i>(attached: Attached<'i>, _arguments: &Ref<'i>) -> Answer<'i> {
+fn is_ready<'i>(attached: Attached<'i>, _arguments: Arguments<'_, 'i>) -> Answer<'i> {
     Object::boolean(attached, READY.get().is_some())
 }
 
 /// `log()`: the server's log so far.
-fn server_log<'i>(attached: Attached<'i>, _arguments: &Ref<'i>) -> Answer<'i> {
+fn server_log<'i>(attached: Attached<'i>, _arguments: Arguments<'_, 'i>) -> Answer<'i> {
     let log = LOG.lock().unwrap().clone();
     lines(attached, &log)
 }
 
 /// `stop()`
-fn stop<'i>(attached: Attached<'i>, _arguments: &Ref<'i>) -> Answer<'i> {
+fn stop<'i>(attached: Attached<'i>, _arguments: Arguments<'_, 'i>) -> Answer<'i> {
     // SAFETY: [TABLE] may be called from any thread.
     let inside = unsafe { (table().stop)() };
     Object::integer(attached, inside.into())
 }
 
 /// `panic()`: what a defect in a callback looks like to Python.
-fn panic_on_purpose<'i>(_attached: Attached<'i>, arguments: &Ref<'i>) -> Answer<'i> {
+fn panic_on_purpose<'i>(_attached: Attached<'i>, _arguments: Arguments<'_, 'i>) -> Answer<'i> {
     // Without the hook, which would print a backtrace.
-    std::panic::resume_unwind(Box::new(format!("on purpose, with {} arguments", arguments.sequence_length())));
+    std::panic::resume_unwind(Box::new("on purpose".to_owned()));
 }
 
-macro_rules! functions {
-    ($($c:ident = $name:literal $function:path;)+) => {
-        $(
-            unsafe extern "C" fn $c(_module: *mut ffi::PyObject, arguments: *mut ffi::PyObject) -> *mut ffi::PyObject {
-                // SAFETY: [GIL] Python calls this.
-                let entered = unsafe { Entered::by_python() };
-                entered.fence(stringify!($function), ptr::null_mut(), |attached| {
-                    // SAFETY: [ARGS] Python keeps the tuple of arguments alive during the call.
-                    let arguments = unsafe { Ref::borrowed(attached, arguments) };
-                    $function(attached, &arguments).map(Object::into_ptr)
-                })
-            }
-        )+
+module_function!(c_main, main);
+module_function!(c_request, request);
+module_function!(c_retire, retire);
+module_function!(c_is_ready, is_ready);
+module_function!(c_log, server_log);
+module_function!(c_stop, stop);
+module_function!(c_panic, panic_on_purpose);
+module_entry!(PyInit_rehearsal, unix::library::symbol, definition);
 
-        fn methods() -> Vec<ffi::PyMethodDef> {
-            vec![$(ffi::PyMethodDef {
-                ml_name: $name.as_ptr(),
-                ml_meth: ffi::PyMethodDefPointer { PyCFunction: $c },
-                ml_flags: ffi::METH_VARARGS,
-                ml_doc: ptr::null(),
-            },)+ ffi::PyMethodDef::zeroed()]
-        }
-    };
-}
-
-functions! {
-    c_main = c"main" main;
-    c_request = c"request" request;
-    c_retire = c"retire" retire;
-    c_is_ready = c"is_ready" is_ready;
-    c_log = c"log" server_log;
-    c_stop = c"stop" stop;
-    c_panic = c"panic" panic_on_purpose;
-}
-
-/// Entry point of `import rehearsal`.
-#[unsafe(no_mangle)]
-#[allow(non_snake_case, reason = "Python prescribes the name")]
-pub extern "C" fn PyInit_rehearsal() -> *mut ffi::PyObject {
-    abi::fill(unix::library::symbol).unwrap();
-    let definition = Box::leak(Box::new(ffi::PyModuleDef {
-        m_base: ffi::PyModuleDef_HEAD_INIT,
-        m_name: c"rehearsal".as_ptr(),
-        m_doc: ptr::null(),
-        m_size: 0,
-        m_methods: methods().leak().as_mut_ptr(),
-        m_slots: vec![ffi::PyModuleDef_Slot::default()].leak().as_mut_ptr(),
-        m_traverse: None,
-        m_clear: None,
-        m_free: None,
-    }));
-    // SAFETY: [STATIC] the definition is leaked.
-    unsafe { ffi::PyModuleDef_Init(definition) }
+fn definition(attached: Attached<'_>) -> Answer<'_, ModuleDefinition> {
+    let functions: [(_, python::callback::Function); 7] = [
+        (c"main", c_main),
+        (c"request", c_request),
+        (c"retire", c_retire),
+        (c"is_ready", c_is_ready),
+        (c"log", c_log),
+        (c"stop", c_stop),
+        (c"panic", c_panic),
+    ];
+    Ok(ModuleDefinition::new(attached.abi(), c"rehearsal", None, &functions))
 }

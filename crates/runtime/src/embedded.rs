@@ -11,12 +11,12 @@ use model::embedded::{
 use model::event::{Event, Level};
 use model::exchange::{Exchange, FileSpan, Head, Outcome, ReadError, SendError};
 use python::call::{self, Job};
-use python::callback::{Entered, panicked};
+use python::callback::{Entered, guard};
 use python::environ::bytes;
 use python::host::{Facts, Host};
 use python::process::{self, End, Process};
+use python::table_function;
 use std::ffi::c_void;
-use std::panic::{self, AssertUnwindSafe};
 use std::slice;
 use std::sync::OnceLock;
 
@@ -36,13 +36,14 @@ impl Host for HttpdHost {
     }
 }
 
-/// Runs the body of a table function; a panic becomes `failure` and an event.
-fn fence<T>(place: &str, failure: T, body: impl FnOnce() -> T) -> T {
-    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        process::report(&panicked(place, &*payload));
-        failure
-    })
-}
+table_function!(main(setup: *const Setup<'_>, host: *const HostTable) -> MainEnd, or MainEnd::LeaveAlone, run_main);
+table_function!(
+    handle(call: *const Call<'_>, table: *const ExchangeTable, context: *mut c_void) -> Ending,
+    or ending(Outcome::Refused(500)),
+    handle_request
+);
+table_function!(preload(group: Text<'_>, script: Text<'_>, mtime: i64) -> (), or (), preload_script);
+table_function!(stop() -> Flag, or 0, stop_process);
 
 fn owned(text: Text<'_>) -> String {
     String::from_utf8_lossy(bytes(text)).into_owned()
@@ -68,29 +69,26 @@ fn facts(setup: &Setup<'_>) -> Facts {
     }
 }
 
-unsafe extern "C" fn main(setup: *const Setup<'_>, host: *const HostTable) -> MainEnd {
+fn run_main(setup: *const Setup<'_>, host: *const HostTable) -> MainEnd {
     static HOST: OnceLock<HttpdHost> = OnceLock::new();
     // SAFETY: [TABLE] the httpd module passes valid pointers.
-    let setup = unsafe { &*setup };
+    let facts = facts(unsafe { &*setup });
     // SAFETY: [TABLE] see above.
     let host = unsafe { *host };
-    fence("main", MainEnd::LeaveAlone, || {
-        let facts = facts(setup);
-        let log = HOST.get_or_init(|| HttpdHost(host));
-        let Some(definition) = crate::definition() else { return MainEnd::LeaveAlone };
-        // SAFETY: [GIL] the calling thread holds the main interpreter.
-        let entered = unsafe { Entered::by_python() };
-        let end = entered.fence("main", None, |attached| {
-            // SAFETY: [TABLE] `ready` takes no arguments and is called once.
-            let ready = || unsafe { (host.ready)() };
-            let end = Process::run(attached, definition, facts, log, ready).unwrap_or_else(|raised| {
-                log.report(&Event::RuntimeUnusable { reason: raised.summary() });
-                End::LeaveAlone
-            });
-            Ok(Some(end))
+    let log = HOST.get_or_init(|| HttpdHost(host));
+    // SAFETY: [GIL] the calling thread holds the main interpreter.
+    let entered = unsafe { Entered::by_python() };
+    let end = entered.fence("main", None, |attached| {
+        // SAFETY: [TABLE] `ready` takes no arguments and is called once.
+        let ready = || unsafe { (host.ready)() };
+        let definition = crate::definition(attached)?;
+        let end = Process::run(attached, definition, facts, log, ready).unwrap_or_else(|raised| {
+            log.report(&Event::RuntimeUnusable { reason: raised.summary() });
+            End::LeaveAlone
         });
-        if end == Some(End::Finalise) { MainEnd::Finalise } else { MainEnd::LeaveAlone }
-    })
+        Ok(Some(end))
+    });
+    if end == Some(End::Finalise) { MainEnd::Finalise } else { MainEnd::LeaveAlone }
 }
 
 /// The job that a call describes.
@@ -129,18 +127,18 @@ fn ending(outcome: Outcome) -> Ending {
     Ending { kind, status }
 }
 
-unsafe extern "C" fn handle(call: *const Call<'_>, table: *const ExchangeTable, context: *mut c_void) -> Ending {
+fn handle_request(call: *const Call<'_>, table: *const ExchangeTable, context: *mut c_void) -> Ending {
     // SAFETY: [TABLE] the httpd module passes valid pointers.
     let call = unsafe { &*call };
     // SAFETY: [TABLE] see above.
     let table = unsafe { &*table };
     // SAFETY: [TABLE] the context belongs to the table until this function returns.
     let mut exchange = unsafe { TableExchange::new(table, context) };
-    let outcome = fence("handle", None, || {
+    let outcome = guard("handle", || {
         // SAFETY: [TABLE] the environ is a valid array.
         let job = unsafe { job(call) };
-        let Some(process) = process::process() else { return Some(Outcome::Refused(503)) };
-        Some(call::handle(process, &job, &mut exchange))
+        let Some(process) = process::process() else { return Outcome::Refused(503) };
+        call::handle(process, &job, &mut exchange)
     });
     let after_panic = || if exchange.head_sent { Outcome::Truncated } else { Outcome::Refused(500) };
     ending(outcome.unwrap_or_else(after_panic))
@@ -179,21 +177,19 @@ impl Exchange for NoExchange {
     }
 }
 
-unsafe extern "C" fn preload(application_group: Text<'_>, script: Text<'_>, mtime: i64) {
-    fence("preload", (), || {
-        let Some(process) = process::process() else { return };
-        let job = Job {
-            application_group: bytes(application_group),
-            script: bytes(script),
-            script_mtime: mtime,
-            script_reloading: true,
-            resource: bytes(script),
-            ..Job::default()
-        };
-        call::preload(process, &job, &mut NoExchange);
-    });
+fn preload_script(application_group: Text<'_>, script: Text<'_>, mtime: i64) {
+    let Some(process) = process::process() else { return };
+    let job = Job {
+        application_group: bytes(application_group),
+        script: bytes(script),
+        script_mtime: mtime,
+        script_reloading: true,
+        resource: bytes(script),
+        ..Job::default()
+    };
+    call::preload(process, &job, &mut NoExchange);
 }
 
-unsafe extern "C" fn stop() -> Flag {
-    fence("stop", 0, || process::stop().into())
+fn stop_process() -> Flag {
+    process::stop().into()
 }
