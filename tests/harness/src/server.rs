@@ -11,6 +11,7 @@ use crate::wait;
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -128,6 +129,13 @@ impl Httpd {
     pub fn tolerate_text(&self, text: &str) -> &Self {
         self.ledger.tolerate_text(text);
         self
+    }
+
+    /// Kills one of its children, and expects httpd to say so.
+    pub fn kill_child(&self, pid: u32) {
+        assert!(self.children().contains(&pid), "{pid} is not a child of this server");
+        self.ledger.announce_killing();
+        send_signal(pid, "KILL");
     }
 
     /// All log entries so far, of every log.
@@ -288,7 +296,12 @@ fn launch(site: &Site, root: &Path) -> Result<Child, String> {
     // When the test process dies without its guards, httpd is told to stop as well.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "--"]).args(&words);
-    command.env_remove("PYTHONHOME").env_remove("PYTHONPATH").env("LC_ALL", "C");
+    // The prefork MPM ends by sending SIGTERM to its whole process group.
+    command.process_group(0);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PYTHON")) {
+        command.env_remove(name);
+    }
+    command.env("LC_ALL", "C");
     command.envs(site.variables.iter().map(|(name, value)| (name, value)));
     let streams = [output.try_clone().expect("a descriptor"), output];
     let [stdout, stderr] = streams.map(Stdio::from);

@@ -60,6 +60,7 @@ pub struct Site {
     files: Vec<(String, Vec<u8>, u32)>,
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) debugger: Vec<String>,
+    module_path: Option<String>,
     processes: u32,
     threads: u32,
 }
@@ -79,6 +80,7 @@ impl Site {
             files: vec![("apps/journal.py".to_owned(), read_app("journal.py"), 0o644)],
             variables: Vec::new(),
             debugger: Vec::new(),
+            module_path: None,
             processes: 1,
             threads: 8,
         }
@@ -87,6 +89,12 @@ impl Site {
     /// Loads another module than ours.
     pub fn module(mut self, module: Module) -> Self {
         self.module = module;
+        self
+    }
+
+    /// Loads our module from another place, such as `@ROOT@/mod_wsgi_rs.so`.
+    pub fn module_path(mut self, path: &str) -> Self {
+        self.module_path = Some(path.to_owned());
         self
     }
 
@@ -233,7 +241,8 @@ impl Site {
         self.modules.iter().for_each(|module| text.push_str(&load(module)));
         text.push_str(&self.early);
         let file = self.module.file().unwrap_or_else(|reason| panic!("{reason}"));
-        text.push_str(&format!("LoadModule wsgi_module \"{}\"\n", file.display()));
+        let file = self.module_path.clone().unwrap_or_else(|| file.display().to_string());
+        text.push_str(&format!("LoadModule wsgi_module \"{file}\"\n"));
         text.push_str(&self.capacity());
         if is_root() {
             text.push_str("User www-data\nGroup www-data\n");

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Log events: the numbers that tests announce are those of the table, and each number is raised by some test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+
+use harness::event::NUMBERS;
+use model::event::TABLE;
+use std::fs;
+
+/// Events that no test can raise on purpose, with the reason.
+const UNRAISED: [(u16, &str); 0] = [];
+
+#[test]
+fn the_numbers_of_the_tests_are_those_of_the_table() {
+    for (number, name) in NUMBERS {
+        let entry = TABLE.iter().find(|entry| entry.number == *number);
+        assert_eq!(entry.map(|entry| entry.name), Some(*name), "event {number}");
+    }
+}
+
+#[test]
+fn every_event_is_raised_by_some_test() {
+    let folder = harness::module::workspace().join("tests");
+    let sources: String = fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"))
+        .map(|entry| fs::read_to_string(entry.path()).unwrap())
+        .collect();
+    let constant = |name: &str| {
+        let mut text = String::new();
+        for character in name.chars() {
+            if character.is_ascii_uppercase() && !text.is_empty() {
+                text.push('_');
+            }
+            text.push(character.to_ascii_uppercase());
+        }
+        text
+    };
+    let raised = |name: &str| {
+        let constant = constant(name);
+        let uses = [
+            format!("expect(event::{constant})"),
+            format!("start(), event::{constant})"),
+            format!("&httpd, event::{constant})"),
+        ];
+        uses.iter().any(|text| sources.contains(text.as_str()))
+    };
+    let missing: Vec<_> = TABLE
+        .iter()
+        .filter(|entry| !raised(entry.name) && !UNRAISED.iter().any(|(number, _)| *number == entry.number))
+        .map(|entry| (entry.number, entry.name))
+        .collect();
+    assert!(missing.is_empty(), "raised by no test in tests/*.rs: {missing:?}");
+}
