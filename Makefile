@@ -18,7 +18,7 @@ APXS ?= $(shell command -v apxs || command -v apxs2 || echo apxs)
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(abspath $(CARGO_TARGET_DIR)),$(ROOT)/target)
 MODULE := $(TARGET)/module/mod_wsgi_rs.so
-REFERENCE := $(ROOT)/target/reference/venv
+PEER := $(ROOT)/target/reference/venv
 
 export MOD_WSGI_RS_LIBEXECDIR ?= $(PREFIX)/libexec/mod_wsgi_rs
 export APXS
@@ -51,7 +51,7 @@ runtime: need-build ## build the runtime exactly for one interpreter: PYTHON=/pa
 	@packaging/runtime.sh $(PYTHON) $(TARGET)
 
 .PHONY: test
-test: need-test build-module reference check ## install what is missing, build, run every test
+test: need-test build-module peer check ## install what is missing, build, run every test
 	@rm -f $(TARGET)/skipped.txt
 	MOD_WSGI_RS_MODULE=$(MODULE) MOD_WSGI_RS_SKIPPED=$(TARGET)/skipped.txt $(CARGO) test --locked --workspace
 	$(PYTHON) examples/test_serve.py --module $(MODULE) --python $(PYTHON)
@@ -63,9 +63,13 @@ check: need-build ## formatting and lints only
 	$(CARGO) clippy --locked --all-targets --workspace -- -D warnings
 
 # The peer that the differential tests and the benchmark compare with.
+.PHONY: peer
+peer:
+	@packaging/peer.sh $(PYTHON) $(PEER)
+
 .PHONY: reference
-reference:
-	@packaging/reference.sh $(PYTHON) $(REFERENCE)
+reference: ## write docs/reference from the directive and event tables
+	$(CARGO) run -q --locked -p wsgi-model --example reference docs/reference
 
 .PHONY: bench
 bench: need-bench build-module ## compare speed with mod_wsgi 6.1.1 and a C handler; QUICK=1 is shorter

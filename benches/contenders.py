@@ -64,7 +64,7 @@ class Python:
     def reference(self, state):
         """The path of mod_wsgi 6.1.1 built for this Python, once per checkout."""
         venv = state / ("venv" if self.prefix == "/usr" else f"venv-{self.version}")
-        subprocess.run([str(ROOT / "packaging/reference.sh"), self.executable, str(venv)], check=True)
+        subprocess.run([str(ROOT / "packaging/peer.sh"), self.executable, str(venv)], check=True)
         found = sorted(venv.glob("lib/python3*/site-packages/mod_wsgi/server/mod_wsgi-*.so"))
         if not found:
             raise HttpdError(f"there is no mod_wsgi 6.1.1 for Python {self.version}")
