@@ -10,7 +10,7 @@ use crate::state::{State, version};
 use crate::thread;
 use crate::types::input::Input;
 use model::embedded::{Entry, Text, ValueKind};
-use model::environ::Key;
+use model::environ::{KEYS, Key};
 use std::slice;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,6 +28,42 @@ fn set<'i>(state: State, environ: &Ref<'i>, key: Key, value: &Ref<'i>) -> Answer
         Some(name) => environ.set_dict_item(&name.borrow(environ.attached()), value),
         None => Ok(()),
     }
+}
+
+/// Keys whose values are made here: entries of these names, for instance from `SetEnv`, are left out.
+const OURS: [Key; 20] = [
+    Key::WSGI_INPUT,
+    Key::WSGI_ERRORS,
+    Key::MOD_WSGI_REQUEST_START,
+    Key::MOD_WSGI_APPLICATION_START,
+    Key::MOD_WSGI_THREAD_ID,
+    Key::WSGI_VERSION,
+    Key::WSGI_URL_SCHEME,
+    Key::WSGI_MULTITHREAD,
+    Key::WSGI_MULTIPROCESS,
+    Key::WSGI_RUN_ONCE,
+    Key::WSGI_INPUT_TERMINATED,
+    Key::WSGI_FILE_WRAPPER,
+    Key::MOD_WSGI_VERSION,
+    Key::APACHE_VERSION,
+    Key::MOD_WSGI_PROCESS_GROUP,
+    Key::MOD_WSGI_APPLICATION_GROUP,
+    Key::MOD_WSGI_CALLABLE_OBJECT,
+    Key::MOD_WSGI_SERVER_PID,
+    Key::MOD_WSGI_QUEUE_START,
+    Key::MOD_WSGI_DAEMON_START,
+];
+
+/// Whether the server may set the value of an entry.
+fn is_the_server_s(entry: &Entry<'_>) -> bool {
+    if entry.key == Key::TEXT {
+        let name = bytes(entry.name);
+        // All of ours have a dot, and few others do.
+        return !name.contains(&b'.')
+            || !OURS.iter().any(|key| KEYS.get(key.index()).map(|text| text.as_bytes()) == Some(name));
+    }
+    // Keys are numbered in groups; most are below the first of ours.
+    entry.key < Key::MOD_WSGI_SCRIPT_NAME || !OURS.contains(&entry.key)
 }
 
 /// The entries that are the same for every request to a callable of a script.
@@ -89,7 +125,8 @@ const SHAPES: usize = 16;
 /// that is there costs half of adding one.
 fn start<'i>(run: &Run<'i, '_>, site: &Site, job: &Job<'_>) -> Answer<'i> {
     let (attached, state) = (run.attached, run.state);
-    let keys = || job.environ.iter().map(|entry| entry.key).filter(|key| *key != Key::TEXT);
+    let known = |entry: &&Entry<'_>| entry.key != Key::TEXT && is_the_server_s(entry);
+    let keys = || job.environ.iter().filter(known).map(|entry| entry.key);
     let (found, room) = {
         let shapes = lock(&site.shapes);
         let found = shapes.iter().find(|shape| shape.keys.iter().copied().eq(keys()));
@@ -114,7 +151,7 @@ fn start<'i>(run: &Run<'i, '_>, site: &Site, job: &Job<'_>) -> Answer<'i> {
 pub(crate) fn build<'i>(run: &Run<'i, '_>, site: &Site, job: &Job<'_>, errors: &Ref<'i>) -> Answer<'i> {
     let (attached, state) = (run.attached, run.state);
     let environ = start(run, site, job)?;
-    for entry in job.environ {
+    for entry in job.environ.iter().filter(|entry| is_the_server_s(entry)) {
         let value = value(attached, entry)?;
         if entry.key == Key::TEXT {
             environ.set_dict_item(&*Object::latin1(attached, bytes(entry.name))?, &value)?;

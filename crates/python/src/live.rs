@@ -18,8 +18,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The longest line given to a log in one piece; longer ones are split.
-const LINE_LIMIT: usize = 8191;
+/// The longest line given to a log in one piece; longer ones are split. httpd cuts what exceeds 8191 bytes together with
+/// its own time, module, process and client fields.
+const LINE_LIMIT: usize = 7168;
 
 /// The exchange of a request that is being handled, `None` afterwards.
 struct Port(Option<NonNull<dyn Exchange>>);
@@ -143,12 +144,17 @@ impl Live {
         pieces.iter().filter(|piece| !piece.is_empty()).try_for_each(|piece| exchange.send_data(piece))
     }
 
-    /// Sends the head if it is given, then a part of a file. Call without an interpreter.
+    /// Sends the head if it is given, then a part of a file, and waits until the file was read. Call without an
+    /// interpreter.
     pub fn send_file(&self, head: Option<&HeadBuffer>, span: FileSpan) -> Result<(), SendError> {
         let mut port = lock(&self.port);
         let exchange = port.exchange().ok_or(SendError::Failed)?;
         send_head(exchange, head)?;
-        if span.length == 0 { Ok(()) } else { exchange.send_file(span) }
+        if span.length == 0 {
+            return Ok(());
+        }
+        exchange.send_file(span)?;
+        exchange.flush()
     }
 
     /// Writes lines to the request's log as they are. Call without an interpreter.

@@ -317,8 +317,9 @@ fn send_file<'i>(run: &Run<'i, '_>, wrapper: &Object<'i>) -> Result<bool, Stop<'
         let allowed = answer.budget.take(wanted);
         (head, if is_bodiless(answer.status) { 0 } else { allowed })
     };
-    send(run, || run.live.send_file(head.as_ref(), FileSpan { descriptor, offset, length }))?;
-    Ok(true)
+    let sent = send(run, || run.live.send_file(head.as_ref(), FileSpan { descriptor, offset, length }));
+    run.state.tools(run.attached).rewind.borrow(run.attached).call(&[*found])?;
+    sent.map(|()| true)
 }
 
 /// `write(data)`

@@ -78,7 +78,7 @@ class FileWrapper:
 
 
 def span(wrapper):
-    """Descriptor, offset and size when the file behind a wrapper can be sent as it lies on disk, else None."""
+    """Descriptor, offset, size, position when the file behind a wrapper can be sent as it lies on disk, else None."""
     kind = type(wrapper)
     if kind.__iter__ is not FileWrapper.__iter__ or kind.__next__ is not FileWrapper.__next__:
         return None
@@ -98,9 +98,19 @@ def span(wrapper):
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return None
-        return descriptor, offset, status.st_size
+        return descriptor, offset, status.st_size, os.lseek(descriptor, 0, os.SEEK_CUR)
     except Exception:
         return None
+
+
+def rewind(span):
+    """Puts the position back that the server's reading moved: a duplicated descriptor shares it."""
+    import os
+
+    try:
+        os.lseek(span[0], span[3], os.SEEK_SET)
+    except OSError:
+        pass
 
 
 def describe(exception):

@@ -78,10 +78,12 @@ def test_entries_come_as_they_are():
         ("EMPTY", b""),
         ("TWICE", b"1"),
         ("TWICE", b"2"),
-        ("wsgi.multithread", b"replaced"),
+        ("wsgi.multithread", b"forged"),
+        ("mod_wsgi.process_group", b"forged"),
+        ("mod_wsgi.other", b"kept"),
     ]
-    found = show("[environ[k] for k in ('HTTP_HOST', 'X-any key', 'DOCUMENT_ROOT', 'SCRIPT_NAME', 'NOTHING', 'EMPTY', 'TWICE', 'wsgi.multithread')]", environ=entries)
-    assert found == ["h\xe9", "v", "/\u20ac", "/\udcff", None, "", "2", "replaced"], found
+    found = show("[environ[k] for k in ('HTTP_HOST', 'X-any key', 'DOCUMENT_ROOT', 'SCRIPT_NAME', 'NOTHING', 'EMPTY', 'TWICE', 'wsgi.multithread', 'mod_wsgi.process_group', 'mod_wsgi.other')]", environ=entries)
+    assert found == ["h\xe9", "v", "/\u20ac", "/\udcff", None, "", "2", True, "", "kept"], found
 
 
 def test_keys_are_shared():

@@ -34,23 +34,23 @@ def application(environ, start_response):
 def test_a_regular_file_is_sent_by_the_server():
     answer = wrapped("make(b'0123456789')")
     assert (answer.kind, answer.header("Content-Length")) == ("complete", "10"), answer
-    assert answer.steps == ["file"] and answer.told[-1] == ("file", 0, 10), answer.told
+    assert answer.told[-2:] == (("file", 0, 10), ("flush",)), answer.told
 
 
 def test_it_begins_where_the_file_stands():
-    assert wrapped("make(b'0123456789', 4)").told[-1] == ("file", 4, 6)
+    assert wrapped("make(b'0123456789', 4)").told[-2] == ("file", 4, 6)
     answer = wrapped("make(b'0123456789', 40)")
     assert (answer.kind, answer.header("Content-Length")) == ("complete", "0"), answer
 
 
 def test_a_content_length_limits_it():
     answer = wrapped("make(b'0123456789', 2)", "[('Content-Length', '3')]")
-    assert answer.kind == "complete" and answer.told[-1] == ("file", 2, 3) and answer.events() == [], answer
+    assert answer.kind == "complete" and answer.told[-2] == ("file", 2, 3) and answer.events() == [], answer
 
 
 def test_a_content_length_beyond_the_file_is_a_truncated_answer():
     answer = wrapped("make(b'0123456789', 2)", "[('Content-Length', '30')]")
-    assert answer.kind == "truncated" and answer.told[-1] == ("file", 2, 8), answer
+    assert answer.kind == "truncated" and answer.told[-2] == ("file", 2, 8), answer
     assert answer.events() == ["WSGIRS0207"], answer
 
 
@@ -153,3 +153,16 @@ def application(environ, start_response):
     return environ["wsgi.file_wrapper"](Lying(b"one"))
 ''')
     assert answer.body == b"one", answer
+
+
+def test_the_position_of_the_file_is_kept():
+    answer = request(MAKE + '''
+class Watching(mod_wsgi.FileWrapper):
+    def close(self):
+        print("at", self.filelike.tell(), os.lseek(self.filelike.fileno(), 0, os.SEEK_CUR))
+        super().close()
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return Watching(make(b"0123456789", 4))
+''')
+    assert answer.told[-2] == ("file", 4, 6) and "] at 4 4" in answer.text(), answer

@@ -46,7 +46,7 @@ def test_text_is_utf_8_and_never_fails():
 def test_nul_is_written_out_and_long_lines_are_split():
     assert printed("errors.write('a\\0b\\n')") == ["a\\x00b"]
     lines = printed("errors.write('x' * 20000 + '\\n')")
-    assert "".join(lines) == "x" * 20000 and len(lines) == 3, [len(line) for line in lines]
+    assert "".join(lines) == "x" * 20000 and len(lines) in (3, 4), [len(line) for line in lines]
     assert "".join(printed("errors.write('y' * 100000)")) == "y" * 100000
 
 
