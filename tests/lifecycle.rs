@@ -129,7 +129,11 @@ fn a_request_in_flight_survives_a_graceful_restart(mode: Mode) {
 fn children_that_retire_are_replaced(mode: Mode) {
     let httpd = site(mode).config("MaxConnectionsPerChild 5").workers(2, 4).start();
     httpd.tolerate_text("AH");
-    let mut pids: Vec<String> = (0..40).map(|_| environ(&httpd).text("mod_wsgi.server_pid").to_owned()).collect();
+    // httpd may close a connection that a retiring child has accepted; clients ask again then.
+    let answers = (0..40).map(|_| httpd.get("/e")).filter(|answer| answer.status != 0);
+    let mut pids: Vec<String> =
+        answers.map(|answer| answer.environ().text("mod_wsgi.server_pid").to_owned()).collect();
+    assert!(pids.len() > 35, "{}", pids.len());
     pids.sort();
     pids.dedup();
     assert!(pids.len() > 2, "{pids:?}");
