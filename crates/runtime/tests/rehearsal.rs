@@ -117,6 +117,10 @@ fn run(python: &Path, file: &str) -> Result<(), String> {
     let mut command = Command::new(python);
     command.args(["-B", "-X", "faulthandler"]).arg(directory.join("host.py")).arg(modules());
     command.arg(directory.join(file).with_extension("py"));
+    // A directory of the same name holds modules for that file alone.
+    if directory.join(file).is_dir() {
+        command.env("PYTHONPATH", directory.join(file));
+    }
     command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
     let mut child = command.spawn().unwrap();
     let start = Instant::now();
@@ -175,6 +179,7 @@ rehearsals! {
     companion_packages_lend_their_path = "companions";
     request_bodies_are_pulled = "bodies";
     environs_hold_what_they_should = "environs";
+    an_interpreter_that_cannot_be_made_is_tried_again = "failing_interpreter";
     files_are_sent_by_the_server = "files";
     interpreters_and_threads_are_kept = "interpreters";
     output_goes_to_the_right_log = "logs";
