@@ -395,21 +395,16 @@ impl<'i> Ref<'i> {
     }
 
     /// Calls the object with positional arguments.
-    pub fn call(&self, arguments: &[Ref<'i>]) -> Answer<'i> {
-        // `Ref` starts with the pointer but is wider, so the pointers are gathered; four are enough for all callers.
-        let mut pointers = [ptr::null_mut(); 8];
-        let count = arguments.len().min(pointers.len());
-        for (place, argument) in pointers.iter_mut().zip(arguments) {
-            *place = argument.as_ptr();
-        }
-        // SAFETY: [GIL] callable and arguments are alive, and count says how many there are.
-        let made = unsafe { (self.attached.abi.call)(self.as_ptr(), pointers.as_ptr(), count, ptr::null_mut()) };
+    pub fn call<const N: usize>(&self, arguments: &[Ref<'i>; N]) -> Answer<'i> {
+        let pointers = arguments.map(|argument| argument.as_ptr());
+        // SAFETY: [GIL] callable and arguments are alive, and there are N of them.
+        let made = unsafe { (self.attached.abi.call)(self.as_ptr(), pointers.as_ptr(), N, ptr::null_mut()) };
         // SAFETY: [OWNED] the function returns a new reference or null with an exception.
         unsafe { Object::owned(self.attached, made) }
     }
 
     /// Calls a method.
-    pub fn call_method(&self, name: &CStr, arguments: &[Ref<'i>]) -> Answer<'i> {
+    pub fn call_method<const N: usize>(&self, name: &CStr, arguments: &[Ref<'i>; N]) -> Answer<'i> {
         self.attribute(name)?.call(arguments)
     }
 

@@ -4,7 +4,7 @@
 
 use crate::call::Run;
 use crate::live::{Flush, Live, lock};
-use crate::object::{Answer as Result3333, Object, Ref};
+use crate::object::{self, Object, Ref};
 use crate::raised::{Kind, Raised};
 use model::exchange::{FileSpan, SendError};
 use model::response::{Budget, Measure, is_bodiless};
@@ -323,7 +323,7 @@ fn send_file<'i>(run: &Run<'i, '_>, wrapper: &Object<'i>) -> Result<bool, Stop<'
 }
 
 /// `write(data)`
-pub(crate) fn write<'i>(live: &Live, data: &Ref<'i>) -> Result3333<'i, Result<(), SendError>> {
+pub(crate) fn write<'i>(live: &Live, data: &Ref<'i>) -> object::Answer<'i, Result<(), SendError>> {
     let attached = data.attached();
     let Some(bytes) = data.as_bytes() else {
         let message = format!("write() takes bytes, not {}", data.kind_name());
