@@ -228,14 +228,14 @@ impl<'i> Run<'i, '_> {
         drop(environ);
         // Nobody else has them and they were not used (the next user checks that): they can serve another request.
         if errors.reference_count() == 1 && raw.reference_count() == 2 {
-            *self.seat.spare.borrow_mut() = Some((errors.keep(), raw.keep()));
+            *lock(&self.seat.spare) = Some((errors.keep(), raw.keep()));
         }
         result
     }
 
     /// `wsgi.errors`, with the raw stream under it.
     fn errors(&self) -> Answer<'i, (Object<'i>, Object<'i>)> {
-        let spare = self.seat.spare.borrow_mut().take();
+        let spare = lock(&self.seat.spare).take();
         if let Some((stream, raw)) = spare {
             let pair = (stream.bind(self.attached), raw.bind(self.attached));
             stream.release(self.attached);

@@ -9,7 +9,7 @@ use crate::live::lock;
 use crate::module::ModuleDefinition;
 use crate::object::{Answer, Attached};
 use crate::state::State;
-use crate::thread::{self, Departed, ThreadState};
+use crate::thread::{self, Spare, ThreadState};
 use model::event::Event;
 use pyo3_ffi as ffi;
 use std::ptr::NonNull;
@@ -30,8 +30,8 @@ pub struct Interpreter {
 
 #[derive(Debug, Default)]
 struct Threads {
-    ours: Vec<ThreadState>,
-    departed: Vec<Departed>,
+    ours: Vec<(ThreadState, Arc<Spare>)>,
+    departed: Vec<ThreadState>,
 }
 
 // SAFETY: [THREAD] the pointer is only used to make thread states, which CPython guards with a lock of its own.
@@ -102,21 +102,24 @@ impl Interpreter {
     }
 
     /// A new thread state for the calling thread, which need not hold any interpreter.
-    pub(crate) fn new_thread_state(&self) -> Option<ThreadState> {
+    pub(crate) fn new_thread_state(&self) -> Option<(ThreadState, Arc<Spare>)> {
         // SAFETY: [THREAD] the interpreter has not ended: see `Gate`.
         let made = NonNull::new(unsafe { ffi::PyThreadState_New(self.pointer.as_ptr()) })?;
         // SAFETY: [THREAD] it was made for the calling thread.
         let state = unsafe { ThreadState::new(made) };
-        lock(&self.threads).ours.push(state);
-        Some(state)
+        let spare = Arc::<Spare>::default();
+        lock(&self.threads).ours.push((state, Arc::clone(&spare)));
+        Some((state, spare))
     }
 
-    pub(crate) fn depart(&self, departed: Departed) {
-        lock(&self.threads).departed.push(departed);
+    pub(crate) fn depart(&self, state: ThreadState) {
+        lock(&self.threads).departed.push(state);
     }
 
-    pub(crate) fn forget_thread(&self, state: ThreadState) {
-        lock(&self.threads).ours.retain(|other| *other != state);
+    pub(crate) fn forget_thread(&self, state: ThreadState) -> Option<Arc<Spare>> {
+        let mut threads = lock(&self.threads);
+        let place = threads.ours.iter().position(|(other, _)| *other == state)?;
+        Some(threads.ours.swap_remove(place).1)
     }
 
     /// Deletes the states of dead threads. The calling thread holds no interpreter.
@@ -129,8 +132,8 @@ impl Interpreter {
     /// calling thread holds no interpreter.
     pub(crate) fn sweep_all(self: &Arc<Self>) {
         self.sweep();
-        let left = std::mem::take(&mut lock(&self.threads).ours);
-        thread::sweep(self, left.into_iter().map(Departed::of).collect());
+        let left = lock(&self.threads).ours.iter().map(|(state, _)| *state).collect();
+        thread::sweep(self, left);
     }
 
     /// Whether threads that are not ours still have a state in it. The calling thread holds the interpreter.

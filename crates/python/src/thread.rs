@@ -32,22 +32,12 @@ pub struct Seat {
     /// The interpreter.
     pub interpreter: Arc<Interpreter>,
     state: ThreadState,
-    /// A `wsgi.errors` that was not used and can serve the next request: the text stream and the raw one under it.
-    pub(crate) spare: RefCell<Option<(Kept, Kept)>>,
+    pub(crate) spare: Arc<Spare>,
 }
 
-/// Everything a thread leaves behind in an interpreter.
-#[derive(Debug)]
-pub struct Departed {
-    state: ThreadState,
-    spare: Option<(Kept, Kept)>,
-}
-
-impl Departed {
-    pub(crate) fn of(state: ThreadState) -> Self {
-        Self { state, spare: None }
-    }
-}
+/// A `wsgi.errors` that was not used and can serve the thread's next request: the text stream and the raw one under it.
+/// The interpreter knows it too, to give it up when the thread is gone or the interpreter ends.
+pub(crate) type Spare = Mutex<Option<(Kept, Kept)>>;
 
 struct Seats {
     taken: RefCell<Vec<Rc<Seat>>>,
@@ -60,7 +50,7 @@ impl Drop for Seats {
             lock(&NUMBERS).insert(number);
         }
         for seat in self.taken.borrow_mut().drain(..) {
-            seat.interpreter.depart(Departed { state: seat.state, spare: seat.spare.borrow_mut().take() });
+            seat.interpreter.depart(seat.state);
         }
         process::tell_departed();
     }
@@ -99,8 +89,8 @@ pub fn seat_named(name: &[u8]) -> Option<Rc<Seat>> {
 
 /// Gives the calling thread, which holds no interpreter, a seat.
 pub fn take_seat(interpreter: Arc<Interpreter>) -> Option<Rc<Seat>> {
-    let state = interpreter.new_thread_state()?;
-    let seat = Rc::new(Seat { interpreter, state, spare: RefCell::new(None) });
+    let (state, spare) = interpreter.new_thread_state()?;
+    let seat = Rc::new(Seat { interpreter, state, spare });
     SEATS.try_with(|seats| seats.taken.borrow_mut().push(Rc::clone(&seat))).ok()?;
     Some(seat)
 }
@@ -149,7 +139,7 @@ impl ThreadState {
 /// Deletes thread states of other threads, which are outside of Python and stay there. Waits until it is done.
 ///
 /// The calling thread holds no interpreter.
-pub(crate) fn sweep(interpreter: &Arc<Interpreter>, departed: Vec<Departed>) {
+pub(crate) fn sweep(interpreter: &Arc<Interpreter>, departed: Vec<ThreadState>) {
     if departed.is_empty() {
         return;
     }
@@ -161,15 +151,15 @@ pub(crate) fn sweep(interpreter: &Arc<Interpreter>, departed: Vec<Departed>) {
     }
 }
 
-fn delete_all(interpreter: &Interpreter, departed: Vec<Departed>) {
-    let Some(own) = interpreter.new_thread_state() else { return };
+fn delete_all(interpreter: &Interpreter, departed: Vec<ThreadState>) {
+    let Some((own, _)) = interpreter.new_thread_state() else { return };
     own.attach_with(interpreter.abi(), |attached| {
-        for Departed { state, spare } in departed {
+        for state in departed {
+            let spare = interpreter.forget_thread(state).and_then(|spare| lock(&spare).take());
             if let Some((stream, raw)) = spare {
                 stream.release(attached);
                 raw.release(attached);
             }
-            interpreter.forget_thread(state);
             // SAFETY: [THREAD] its thread is gone or never attaches again, and this thread holds the interpreter.
             unsafe { ffi::PyThreadState_Clear(state.as_ptr()) };
             // SAFETY: [THREAD] cleared, and current on no thread.
