@@ -3,64 +3,55 @@
 //!
 //! Called for every request in a child, between mod_alias and mod_userdir.
 
-use crate::apache::request::Request;
+#![forbid(unsafe_code)]
+
+use crate::apache::regex::Regex;
+use crate::apache::request::{Request, Verdict};
 use crate::config::ServerConfig;
-use crate::{ffi, module};
-use model::alias::{Alias, Location, match_literal};
+use model::alias::{Alias, Location, match_literal, rest_after_pattern};
 use model::resolve::HANDLERS;
-use std::ffi::c_int;
+use std::ffi::CStr;
+
+/// The note that says which handler an alias asked for; other modules know it, too.
+const FORCED: &CStr = c"alias-forced-type";
+/// The note with the position of the alias. A note, because mod_dir carries notes over to the request that it continues.
+const POSITION: &CStr = c"mod_wsgi_rs.alias";
 
 /// Sends the request to the script of the first alias that matches.
-pub fn translate(mut request: Request<'_>) -> c_int {
+pub fn translate(mut request: Request<'_>) -> Verdict {
     let uri = request.uri();
     if !uri.is_empty() && !uri.starts_with(b"/") {
-        return ffi::DECLINED;
+        return Verdict::Declined;
     }
-    let Some(config) = request.server().and_then(|server| ServerConfig::of(&server)) else { return ffi::DECLINED };
-    for alias in &config.settings.script_aliases().0 {
-        if let Some(file_name) = file_of(alias, config, &request) {
+    let Some(config) = request.server().and_then(|server| ServerConfig::of(&server)) else { return Verdict::Declined };
+    for (position, (alias, pattern)) in config.aliases().enumerate() {
+        if let Some(file_name) = file_of(alias, pattern, &request) {
             request.map_to(&file_name, c"wsgi-script");
-            request.notes().set(request.pool(), b"alias-forced-type", b"wsgi-script");
-            remember(&request, alias);
-            return ffi::OK;
+            request.notes().set(request.pool(), FORCED, b"wsgi-script");
+            request.notes().set(request.pool(), POSITION, position.to_string().as_bytes());
+            return Verdict::Done;
         }
     }
-    ffi::DECLINED
+    Verdict::Declined
 }
 
 /// The alias that led to the script, if its handler is still in force.
 pub fn in_force<'r>(request: &Request<'r>) -> Option<&'r Alias> {
-    let forced =
-        request.notes().find("alias-forced-type").is_some_and(|kind| kind.eq_ignore_ascii_case(b"wsgi-script"));
-    if !forced {
-        return None;
-    }
-    // SAFETY: [REQ] the vector of module records of a live request.
-    let alias = unsafe { ffi::ap_get_module_config(request.module_records(), module()) };
-    // SAFETY: [CONF] null, or the alias that `remember` put there, which lives as long as the configuration.
-    unsafe { alias.cast::<Alias>().as_ref() }
+    let notes = request.notes();
+    notes.find(FORCED).filter(|kind| kind.eq_ignore_ascii_case(b"wsgi-script"))?;
+    let position: usize = std::str::from_utf8(notes.find(POSITION)?).ok()?.parse().ok()?;
+    ServerConfig::of(&request.server()?)?.settings.script_aliases().0.get(position)
 }
 
-fn remember(request: &Request<'_>, alias: &Alias) {
-    // SAFETY: [REQ] the vector of module records of a live request; read back by `in_force` with the same type.
-    unsafe { ffi::ap_set_module_config(request.module_records(), module(), (&raw const *alias).cast_mut().cast()) };
-}
-
-fn file_of(alias: &Alias, config: &ServerConfig, request: &Request<'_>) -> Option<Vec<u8>> {
+fn file_of(alias: &Alias, pattern: Option<&Regex>, request: &Request<'_>) -> Option<Vec<u8>> {
     let uri = request.uri();
     match &alias.location {
-        Location::Literal(place) => {
-            let matched = match_literal(place, uri)?;
-            Some(Alias::file_name(alias.target.as_bytes(), place == "/", uri, matched))
-        }
-        Location::Pattern(pattern) => {
-            let mut found = config.pattern(pattern)?.find(uri)?;
-            let (_, end) = found.range();
-            if end == 0 {
-                return None;
-            }
+        Location::Literal(place) => Some([alias.target.as_bytes(), match_literal(place, uri)?].concat()),
+        Location::Pattern(_) => {
+            let mut found = pattern?.find(uri)?;
+            let rest = rest_after_pattern(uri, found.end())?;
             let target = found.substitute(request.pool(), &alias.target, request.uri_c()?)?;
-            Some(Alias::file_name(target, uri.get(..end) == Some(b"/"), uri, end))
+            Some([target, rest].concat())
         }
     }
 }

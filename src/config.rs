@@ -9,7 +9,7 @@ use crate::apache::request::Request;
 use crate::apache::server::Server;
 use crate::boundary::callbacks;
 use crate::{ffi, module};
-use model::alias::Location;
+use model::alias::{Alias, Location};
 use model::directive::{Origin, Row, Scope};
 use model::settings::{DirectorySettings, ServerSettings};
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -20,8 +20,8 @@ use std::ptr;
 pub struct ServerConfig {
     /// The settings as written and merged.
     pub settings: ServerSettings,
-    /// Expressions of `WSGIScriptAliasMatch` by their text.
-    patterns: Vec<(String, Regex)>,
+    /// The expression of each alias that has one, in the order of the aliases.
+    patterns: Vec<Option<Regex>>,
 }
 
 impl ServerConfig {
@@ -33,22 +33,21 @@ impl ServerConfig {
         unsafe { config.cast::<Self>().as_ref() }
     }
 
-    /// The compiled form of a pattern.
-    pub fn pattern(&self, text: &str) -> Option<&Regex> {
-        self.patterns.iter().find(|(known, _)| known == text).map(|(_, regex)| regex)
+    /// The aliases in the order they are tried, with their expressions.
+    pub fn aliases(&self) -> impl Iterator<Item = (&Alias, Option<&Regex>)> {
+        self.settings.script_aliases().0.iter().zip(self.patterns.iter().map(Option::as_ref))
     }
 
-    /// Compiles patterns that were added; answers the first that is malformed.
+    /// Compiles the expressions of aliases that were added; answers the first that is malformed.
     fn compile(&mut self, pool: Pool<'_>) -> Result<(), String> {
-        let texts = self.settings.script_aliases().0.iter().filter_map(|alias| match &alias.location {
-            Location::Pattern(text) => Some(text),
-            Location::Literal(_) => None,
-        });
-        let new: Vec<_> = texts.filter(|text| self.pattern(text).is_none()).cloned().collect();
-        for text in new {
-            let regex =
-                Regex::compile(pool, &text).ok_or_else(|| format!("'{text}' is not a valid regular expression"))?;
-            self.patterns.push((text, regex));
+        for alias in self.settings.script_aliases().0.iter().skip(self.patterns.len()) {
+            self.patterns.push(match &alias.location {
+                Location::Literal(_) => None,
+                Location::Pattern(text) => {
+                    let regex = Regex::compile(pool, text);
+                    Some(regex.ok_or_else(|| format!("'{text}' is not a valid regular expression"))?)
+                }
+            });
         }
         Ok(())
     }

@@ -4,23 +4,25 @@
 //! Python starts in a child only, on a thread of its own, when an alias or a request needs it. Requests wait until it is ready;
 //! where it cannot start, the reason is logged once and they are refused. The thread ends Python with the child.
 
+pub mod exchange;
 mod layout;
 mod search;
 mod start;
 
 use crate::apache::log;
 use crate::apache::pool::Pool;
-use crate::apache::process;
+use crate::apache::process::{self, Child, Parent};
 use crate::apache::request::Request;
 use crate::apache::server::Server;
 use crate::boundary::callbacks;
 use crate::config::ServerConfig;
 use crate::environ::Environ;
-use crate::exchange::{self, Exchange};
+use exchange::Exchange;
 use model::directive::value::OnOff;
 use model::embedded::{Call, Ending, HostTable, MainEnd, Setup, Table, Text};
 use model::event::{Event, Level};
-use model::resolve::Target;
+use model::resolve::{Refusal, Target};
+use std::collections::HashSet;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -38,11 +40,16 @@ const STACK: usize = 8 << 20;
 /// Directory of the runtime files, opened by the parent and inherited by children.
 static RUNTIME: Mutex<Option<OwnedFd>> = Mutex::new(None);
 /// This child's Python; null in the parent.
-static CHILD: AtomicPtr<Child> = AtomicPtr::new(ptr::null_mut());
+static STARTUP: AtomicPtr<Startup> = AtomicPtr::new(ptr::null_mut());
+/// How long a request waits for Python to start.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a waiting request looks whether its child is ending.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// Python in this child: not yet, soon, now, or never.
 #[derive(Debug)]
-struct Child {
+struct Startup {
+    child: Child,
     configuration: Configuration,
     phase: Mutex<Phase>,
     changed: Condvar,
@@ -87,7 +94,7 @@ pub struct Script<'a> {
 }
 
 /// In the parent: opens the directory of the runtime files, so that children reach it whatever lies above it.
-pub fn open_runtime(pool: Pool<'_>) {
+pub fn open_runtime(_parent: Parent, pool: Pool<'_>) {
     let opened = runtime_places().iter().find_map(|place| unix::descriptor::open_directory(place).ok());
     *RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) = opened;
     pool.on_clear(|| *RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) = None);
@@ -102,7 +109,7 @@ fn runtime_places() -> Vec<PathBuf> {
 }
 
 /// In a child: notes what Python needs, starts it in the background if an alias will need it, and ends it with the child.
-pub fn child_started(pool: Pool<'_>, server: Server<'_>) {
+pub fn child_started(child: Child, pool: Pool<'_>, server: Server<'_>) {
     let Some(config) = ServerConfig::of(&server) else { return };
     let text = |value: Option<&String>| value.cloned().unwrap_or_default();
     let home = config.settings.python_home().as_ref().map(|home| &home.0);
@@ -118,9 +125,11 @@ pub fn child_started(pool: Pool<'_>, server: Server<'_>) {
         .filter(|((process_group, _), _)| process_group.is_empty())
         .map(|((_, application_group), alias)| (application_group.to_owned(), alias.target.clone()))
         .collect();
-    preloads.dedup();
+    let mut known = HashSet::new();
+    preloads.retain(|preload| known.insert(preload.clone()));
     let wanted = aliases().any(|alias| embedded(alias.process_group.as_deref()));
-    let child = Child {
+    let startup = Startup {
+        child,
         configuration: Configuration {
             home: home.cloned().unwrap_or_else(|| env!("MOD_WSGI_RS_DEFAULT_PYTHON").to_owned()),
             path: text(config.settings.python_path().as_ref().map(|path| &path.0)),
@@ -133,49 +142,53 @@ pub fn child_started(pool: Pool<'_>, server: Server<'_>) {
         finished: AtomicBool::new(false),
     };
     // One for each child process, used until its last instant by threads that nobody joins: never freed.
-    let child: &'static Child = Box::leak(Box::new(child));
-    CHILD.store(ptr::from_ref(child).cast_mut(), Ordering::Release);
+    let startup: &'static Startup = Box::leak(Box::new(startup));
+    STARTUP.store(ptr::from_ref(startup).cast_mut(), Ordering::Release);
     pool.on_clear(stop);
     if wanted && !config.settings.restrict_embedded().is_on() {
-        child.begin(&mut child.lock());
+        startup.begin(&mut startup.lock());
     }
 }
 
-fn child() -> Option<&'static Child> {
+fn startup() -> Option<&'static Startup> {
     // SAFETY: [CHILD] null, or leaked by `child_started`.
-    unsafe { CHILD.load(Ordering::Acquire).as_ref() }
+    unsafe { STARTUP.load(Ordering::Acquire).as_ref() }
 }
 
-/// This child's Python; waits while it starts. `None` if it could not start.
-pub fn python() -> Option<Python> {
-    let child = child()?;
-    if let Some(python) = child.ready() {
-        return Some(python);
+/// This child's Python. Waits while it starts, but not for ever and not while the child is ending.
+pub fn python(_child: Child) -> Result<Python, Refusal> {
+    let startup = startup().ok_or(Refusal::PythonUnavailable)?;
+    if let Some(python) = startup.ready() {
+        return Ok(python);
     }
-    let mut phase = child.lock();
+    let mut phase = startup.lock();
     if *phase == Phase::Idle {
-        child.begin(&mut phase);
+        startup.begin(&mut phase);
     }
+    let deadline = Instant::now() + PATIENCE;
     while *phase == Phase::Starting {
-        phase = child.changed.wait(phase).unwrap_or_else(PoisonError::into_inner);
+        if Instant::now() >= deadline || process::is_stopping() {
+            return Err(Refusal::PythonStarting { seconds: PATIENCE.as_secs() });
+        }
+        phase = startup.changed.wait_timeout(phase, GLANCE).unwrap_or_else(PoisonError::into_inner).0;
     }
     drop(phase);
-    child.ready()
+    startup.ready().ok_or(Refusal::PythonUnavailable)
 }
 
 /// When the child ends: lets Python end, for as long as that may take.
 fn stop() {
-    let Some(child) = child() else { return };
-    let Some(python) = child.ready() else { return };
+    let Some(startup) = startup() else { return };
+    let Some(python) = startup.ready() else { return };
     // SAFETY: [TABLE] may be called at any time, also in a signal handler.
     let inside = unsafe { (python.table.stop)() };
     let deadline = Instant::now() + SHUTDOWN + Duration::from_millis(500);
-    while inside == 0 && !child.finished.load(Ordering::Acquire) && Instant::now() < deadline {
+    while inside == 0 && !startup.finished.load(Ordering::Acquire) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(2));
     }
 }
 
-impl Child {
+impl Startup {
     fn lock(&self) -> std::sync::MutexGuard<'_, Phase> {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -225,7 +238,7 @@ impl Child {
             }
         };
         self.imported.get_or_init(|| table);
-        let (mpm, description) = (process::mpm(), process::description());
+        let child = self.child;
         let setup = Setup {
             process_group: Text::default(),
             python_path: Text::from(self.configuration.path.as_str()),
@@ -236,9 +249,9 @@ impl Child {
             maximum_processes: process::maximum_processes(),
             threads_per_process: process::threads_per_process(),
             server_version: process::version(),
-            server_description: Text::new(description),
-            mpm_name: Text::new(mpm),
-            server_built: Text::new(process::built()),
+            server_description: Text::new(process::description(child)),
+            mpm_name: Text::new(process::mpm(child)),
+            server_built: Text::new(process::built(child)),
             interpreter_limit: INTERPRETER_LIMIT,
             shutdown_milliseconds: u64::try_from(SHUTDOWN.as_millis()).unwrap_or(u64::MAX),
         };
@@ -251,7 +264,7 @@ impl Child {
     }
 
     fn preload(&self) {
-        let Some(python) = python() else { return };
+        let Ok(python) = python(self.child) else { return };
         for (application_group, script) in &self.configuration.preloads {
             let modified = fs::metadata(script).and_then(|data| data.modified()).ok();
             let modified = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
@@ -311,10 +324,10 @@ callbacks! {
     }
 
     fn ready(), or (); {
-        let Some(child) = child() else { return };
-        if let Some(table) = child.imported.get() {
-            child.table.store(ptr::from_ref(*table).cast_mut(), Ordering::Release);
-            child.enter(Phase::Ready);
+        let Some(startup) = startup() else { return };
+        if let Some(table) = startup.imported.get() {
+            startup.table.store(ptr::from_ref(*table).cast_mut(), Ordering::Release);
+            startup.enter(Phase::Ready);
         }
     }
 }
@@ -323,7 +336,7 @@ callbacks! {
 pub fn panic_for_a_test(request: &Request<'_>) {
     static ALLOWED: std::sync::LazyLock<bool> =
         std::sync::LazyLock::new(|| std::env::var_os("MOD_WSGI_RS_TEST").is_some());
-    if *ALLOWED && request.environment().find("MOD_WSGI_RS_TEST_PANIC").is_some() {
+    if *ALLOWED && request.environment().find(c"MOD_WSGI_RS_TEST_PANIC").is_some() {
         #[allow(clippy::panic, reason = "its purpose")]
         {
             panic!("asked for by a test");

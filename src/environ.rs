@@ -5,7 +5,6 @@
 
 use crate::apache::process;
 use crate::apache::request::Request;
-use crate::ffi;
 use model::directive::value::{HeadMapping, OnOff};
 use model::embedded::{Entry, Text, ValueKind};
 use model::environ::{HeaderKey, Key, header_key, spell};
@@ -108,7 +107,7 @@ impl<'r> Environ<'r> {
             && match map_head {
                 HeadMapping::On => true,
                 HeadMapping::Off => false,
-                HeadMapping::Auto => request.first_filter_type().is_some_and(|kind| kind < ffi::AP_FTYPE_PROTOCOL),
+                HeadMapping::Auto => request.has_content_filter(),
             };
         self.add(Key::REQUEST_METHOD, if as_get { b"GET" } else { request.method() });
         self.add(Key::QUERY_STRING, request.query());
@@ -146,7 +145,7 @@ impl<'r> Environ<'r> {
         self.add(Key::CONTEXT_DOCUMENT_ROOT, root);
         self.push(Key::DOCUMENT_ROOT, ValueKind::FileSystem, b"", request.document_root());
         let mut file_name = request.file_name();
-        if request.notes().find("proxy-noquery").is_some() {
+        if request.notes().find(c"proxy-noquery").is_some() {
             file_name = file_name.split(|byte| *byte == b'?').next().unwrap_or_default();
         }
         self.push(Key::SCRIPT_FILENAME, ValueKind::FileSystem, b"", file_name);
@@ -164,9 +163,11 @@ impl<'r> Environ<'r> {
         self.add(Key::SERVER_NAME, request.server_name());
         self.add_number(Key::SERVER_PORT, request.server_port());
         self.add(Key::SERVER_ADDR, request.local_address());
-        self.add(Key::SERVER_SOFTWARE, process::banner());
-        if let Some(admin) = request.server().and_then(|server| server.admin()) {
-            self.add(Key::SERVER_ADMIN, admin);
+        if let Some(server) = request.server() {
+            self.add(Key::SERVER_SOFTWARE, process::banner(&server));
+            if let Some(admin) = server.admin() {
+                self.add(Key::SERVER_ADMIN, admin);
+            }
         }
     }
 
@@ -190,7 +191,7 @@ impl<'r> Environ<'r> {
         let mut request = self.request;
         self.add(Key::MOD_WSGI_REQUEST_HANDLER, request.handler().unwrap_or_default());
         self.add(Key::MOD_WSGI_HANDLER_SCRIPT, b"");
-        self.add(Key::MOD_WSGI_LISTENER_HOST, process::listener_host(request.local_port()));
+        self.add(Key::MOD_WSGI_LISTENER_HOST, request.listener_host());
         self.add_number(Key::MOD_WSGI_LISTENER_PORT, request.local_port());
         if let Some(id) = request.log_id() {
             self.add(Key::MOD_WSGI_REQUEST_ID, id);

@@ -3,11 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+use crate::alias;
 use crate::apache::request::Request;
-use crate::{alias, ffi};
 use model::directive::value::OnOff;
 use model::group::Place;
-use model::resolve::{Facts, FileKind};
+use model::resolve::Facts;
+use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
 /// Reads the facts of `request`.
@@ -17,13 +18,9 @@ pub fn read<'r>(request: &Request<'r>) -> Facts<'r> {
     Facts {
         alias: alias::in_force(request),
         execution: request.may_execute().into(),
-        path_info_accepted: OnOff::from(request.path_info_rule() != ffi::AP_REQ_REJECT_PATH_INFO),
+        path_info_accepted: OnOff::from(!request.refuses_path_info()),
         script: request.file_name(),
-        file: match request.file_type() {
-            ffi::APR_NOFILE => FileKind::Missing,
-            ffi::APR_DIR => FileKind::Directory,
-            _ => FileKind::File,
-        },
+        file: request.file_kind(),
         place: Place {
             server: server.map_or(&[], |server| server.name()),
             host: request.host(),
@@ -31,14 +28,15 @@ pub fn read<'r>(request: &Request<'r>) -> Facts<'r> {
             uri: request.uri(),
             path_info: request.path_info(),
         },
-        transfer_encoding: headers.find("Transfer-Encoding"),
-        content_length: headers.find("Content-Length"),
+        transfer_encoding: headers.find(c"Transfer-Encoding"),
+        content_length: headers.find(c"Content-Length"),
         body_limit: request.body_limit(),
     }
 }
 
 /// Looks a variable up as `%{ENV:name}` does: the request's notes, its environment, then httpd's.
 pub fn variable(request: &Request<'_>, name: &str) -> Option<Vec<u8>> {
-    let own = request.notes().find(name).or_else(|| request.environment().find(name)).map(<[u8]>::to_vec);
+    let key = CString::new(name).ok()?;
+    let own = request.notes().find(&key).or_else(|| request.environment().find(&key)).map(<[u8]>::to_vec);
     own.or_else(|| std::env::var_os(name).map(|value| value.as_bytes().to_vec()))
 }

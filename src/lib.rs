@@ -11,11 +11,9 @@ pub mod boundary;
 pub mod config;
 pub mod embedded;
 pub mod environ;
-pub mod exchange;
 pub mod facts;
 pub mod ffi;
 pub mod handler;
-pub mod hooks;
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_ulong};
@@ -45,7 +43,7 @@ pub static wsgi_module: ModuleRecord = ModuleRecord(UnsafeCell::new(ffi::module 
     create_server_config: Some(config::create_server),
     merge_server_config: Some(config::merge_server),
     cmds: config::commands(),
-    register_hooks: Some(hooks::register),
+    register_hooks: Some(apache::hooks::register),
     flags: 0,
 }));
 

@@ -81,6 +81,17 @@ fn a_virtual_environment_leads_to_the_library_of_its_base() {
 }
 
 #[test]
+fn a_virtual_environment_with_a_copied_interpreter_leads_to_its_home() {
+    let scratch = Scratch::new();
+    let library = scratch.python("opt/python", 12);
+    let home = scratch.0.join("opt/python/bin");
+    scratch.file("venv/pyvenv.cfg", &format!("home = {}\nversion = 3.12.1\n", home.display()));
+    scratch.file("venv/bin/python", "");
+    let found = find(&scratch.0.join("venv")).expect("found");
+    assert_eq!((found.version, found.library), ((3, 12), library));
+}
+
+#[test]
 fn a_prefix_without_an_interpreter_is_known_by_its_standard_library() {
     let scratch = Scratch::new();
     let library = scratch.file("opt/lib/libpython3.10.so", "");

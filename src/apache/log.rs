@@ -6,9 +6,11 @@ use super::server::Server;
 use crate::ffi;
 use crate::module_index;
 use model::event::{Event, Level};
-use std::ffi::{CString, c_int};
+use std::borrow::Cow;
+use std::ffi::{c_char, c_int};
 
-const SOURCE: *const std::ffi::c_char = c"mod_wsgi_rs".as_ptr();
+const SOURCE: *const c_char = c"mod_wsgi_rs".as_ptr();
+const FORMAT: *const c_char = c"%.*s".as_ptr();
 
 /// Whether the request's configuration wants lines of this level.
 pub fn wants(request: &Request<'_>, level: Level) -> bool {
@@ -22,7 +24,7 @@ pub fn request_line(request: &Request<'_>, level: Level, line: &[u8]) {
     if !wants(request, level) {
         return;
     }
-    let length = c_int::try_from(line.len()).unwrap_or(c_int::MAX);
+    let line = printable(line);
     // SAFETY: [REQ] the request is alive; the format takes a length and that many bytes.
     unsafe {
         ffi::ap_log_rerror_(
@@ -32,11 +34,24 @@ pub fn request_line(request: &Request<'_>, level: Level, line: &[u8]) {
             level as c_int,
             0,
             request.as_ptr(),
-            c"%.*s".as_ptr(),
-            length,
+            FORMAT,
+            length(&line),
             line.as_ptr(),
         );
     }
+}
+
+/// The line without NUL, at which C would stop.
+fn printable(line: &[u8]) -> Cow<'_, [u8]> {
+    if line.contains(&0) {
+        line.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect()
+    } else {
+        line.into()
+    }
+}
+
+fn length(line: &[u8]) -> c_int {
+    c_int::try_from(line.len()).unwrap_or(c_int::MAX)
 }
 
 /// Writes an event to the request's log.
@@ -51,11 +66,8 @@ pub fn line(server: &Server<'_>, level: Level, line: &[u8]) {
     if configured < level as c_int {
         return;
     }
-    let Ok(text) = CString::new(line.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect::<Vec<_>>())
-    else {
-        return;
-    };
-    // SAFETY: [CONF] the server record is alive; the format takes one C string.
+    let line = printable(line);
+    // SAFETY: [CONF] the server record is alive; the format takes a length and that many bytes.
     unsafe {
         ffi::ap_log_error_(
             SOURCE,
@@ -64,17 +76,16 @@ pub fn line(server: &Server<'_>, level: Level, line: &[u8]) {
             level as c_int,
             0,
             server.as_ptr(),
-            c"%s".as_ptr(),
-            text.as_ptr(),
+            FORMAT,
+            length(&line),
+            line.as_ptr(),
         );
     }
 }
 
 /// Writes one line to the main server's log, or nothing before there is one.
 pub fn server_line(level: Level, text: &[u8]) {
-    if let Some(server) = Server::main() {
-        line(&server, level, text);
-    }
+    Server::with_main(|server| line(server, level, text));
 }
 
 /// Writes an event to the main server's log.

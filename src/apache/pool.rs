@@ -89,7 +89,7 @@ impl<'p> Pool<'p> {
 }
 
 callbacks! {
-    /// Drops a value that [`Pool::keep`] moved to the heap.
+    /// Runs what [`Pool::on_clear`] was given.
     fn run_action(action: *mut c_void) -> c_int, or 0; {
         // SAFETY: [POOL] `on_clear` registered this callback with a `fn()` as data.
         let action = unsafe { std::mem::transmute::<*mut c_void, fn()>(action) };

@@ -3,8 +3,17 @@
 
 use super::bytes;
 use super::pool::Pool;
+use super::server::Server;
 use crate::ffi;
 use std::ffi::{CStr, c_char, c_int};
+
+/// Proof that the code runs in httpd's parent, in its only thread. Made by the hooks.
+#[derive(Debug, Clone, Copy)]
+pub struct Parent(pub(super) ());
+
+/// Proof that the code runs in a child of httpd's. Made by the hooks.
+#[derive(Debug, Clone, Copy)]
+pub struct Child(pub(super) ());
 
 /// Whether the configuration is being read for the first of the two times, whose result is thrown away.
 pub fn is_rehearsal() -> bool {
@@ -52,49 +61,65 @@ pub fn version() -> [u32; 3] {
     [version.major, version.minor, version.patch].map(|number| u32::try_from(number).unwrap_or(0))
 }
 
-/// Text that httpd keeps for the life of the process or configuration.
-fn fixed(text: *const c_char) -> &'static [u8] {
-    // SAFETY: [CSTR] static text of httpd, or text of the configuration, which outlives every child's use of it.
+/// Text that lives as long as a child does: static, or of the configuration that the child was born with.
+fn fixed(_child: Child, text: *const c_char) -> &'static [u8] {
+    // SAFETY: [CSTR] a child never reads the configuration again, so its text stays until the process ends.
     unsafe { bytes(text) }.unwrap_or_default()
 }
 
-/// The banner that clients see, as `ServerTokens` shapes it.
-pub fn banner() -> &'static [u8] {
+/// The banner that clients of `server` see, as `ServerTokens` shapes it.
+pub fn banner<'s>(_server: &Server<'s>) -> &'s [u8] {
     // SAFETY: [HTTPD] only reads.
-    fixed(unsafe { ffi::ap_get_server_banner() })
+    let banner = unsafe { ffi::ap_get_server_banner() };
+    // SAFETY: [CSTR] text that lives as long as the configuration, as the server does.
+    unsafe { bytes(banner) }.unwrap_or_default()
 }
 
 /// The banner with all its components.
-pub fn description() -> &'static [u8] {
+pub fn description(child: Child) -> &'static [u8] {
     // SAFETY: [HTTPD] only reads.
-    fixed(unsafe { ffi::ap_get_server_description() })
+    fixed(child, unsafe { ffi::ap_get_server_description() })
 }
 
 /// When httpd was built.
-pub fn built() -> &'static [u8] {
+pub fn built(child: Child) -> &'static [u8] {
     // SAFETY: [HTTPD] only reads.
-    fixed(unsafe { ffi::ap_get_server_built() })
+    fixed(child, unsafe { ffi::ap_get_server_built() })
 }
 
 /// The name of the MPM.
-pub fn mpm() -> &'static [u8] {
+pub fn mpm(child: Child) -> &'static [u8] {
     // SAFETY: [HTTPD] only reads.
-    fixed(unsafe { ffi::ap_show_mpm() })
+    fixed(child, unsafe { ffi::ap_show_mpm() })
 }
 
-/// The address that a connection to local port `port` was accepted on, as `Listen` has it; empty for any address.
-pub fn listener_host(port: u16) -> &'static [u8] {
+/// The address that a connection to `local` was accepted on, as `Listen` has it; empty for any address.
+pub(super) fn listener_host(local: &ffi::apr_sockaddr_t) -> &[u8] {
     // SAFETY: [CONF] httpd's list of listeners, complete before children start.
     let mut listener = unsafe { ffi::ap_listeners };
-    // SAFETY: [CONF] each record and its address live as long as the configuration.
+    let mut of_port: &[u8] = b"";
+    // SAFETY: [CONF] each record lives as long as the configuration.
     while let Some(record) = unsafe { listener.as_ref() } {
-        // SAFETY: [CONF] as above.
-        if let Some(address) = unsafe { record.bind_addr.as_ref() } {
-            if address.port == port {
-                return fixed(address.hostname);
-            }
-        }
         listener = record.next;
+        // SAFETY: [CONF] the record's address lives as long as it.
+        let Some(address) = (unsafe { record.bind_addr.as_ref() }).filter(|address| address.port == local.port) else {
+            continue;
+        };
+        // SAFETY: [CSTR] text of the configuration, or null for any address.
+        let host = unsafe { bytes(address.hostname) }.unwrap_or_default();
+        // SAFETY: [CONF] both addresses are alive; the function only compares.
+        if unsafe { ffi::apr_sockaddr_equal(&raw const *address, &raw const *local) } != 0 {
+            return host;
+        }
+        // SAFETY: [CONF] the address is alive; the function only reads.
+        if unsafe { ffi::apr_sockaddr_is_wildcard(&raw const *address) } != 0 {
+            of_port = host;
+        }
     }
-    b""
+    of_port
+}
+
+/// Whether this process has been told to end.
+pub fn is_stopping() -> bool {
+    query(ffi::AP_MPMQ_MPM_STATE).is_some_and(|state| state == ffi::AP_MPMQ_STOPPING.unsigned_abs())
 }

@@ -36,10 +36,10 @@ impl Regex {
 }
 
 impl Match {
-    /// Start and end of the whole match.
-    pub fn range(&self) -> (usize, usize) {
+    /// Where the whole match ends.
+    pub fn end(&self) -> usize {
         let [whole, ..] = self.0;
-        (usize::try_from(whole.rm_so).unwrap_or(0), usize::try_from(whole.rm_eo).unwrap_or(0))
+        usize::try_from(whole.rm_eo).unwrap_or(0)
     }
 
     /// `template` with `$0` to `$9` replaced by groups of the match in `text`.

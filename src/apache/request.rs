@@ -4,12 +4,50 @@
 use super::brigade::Brigade;
 use super::bytes;
 use super::pool::Pool;
+use super::process;
 use super::server::Server;
 use super::table::Table;
 use crate::ffi;
+use model::resolve::FileKind;
 use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+
+/// What a handler or translator says to httpd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not ours.
+    Declined,
+    /// Done: mapped, or answered.
+    Done,
+    /// httpd is to answer with this status.
+    Status(u16),
+}
+
+impl From<Verdict> for c_int {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Declined => ffi::DECLINED,
+            Verdict::Done => ffi::OK,
+            Verdict::Status(status) => Self::from(status),
+        }
+    }
+}
+
+/// The status of an answer as it was before an application's.
+#[derive(Debug, Clone, Copy)]
+pub struct StatusLine {
+    code: c_int,
+    text: *const c_char,
+}
+
+/// Reads a field of the request's connection.
+macro_rules! field {
+    ($request:ident.$name:ident) => {
+        // SAFETY: [REQ] only the address of a field of a live connection is taken.
+        $request.connection(|connection| unsafe { &raw const (*connection).$name })
+    };
+}
 
 /// A request that lives for `'r`, longer than the hook that was given it.
 #[derive(Debug, Clone, Copy)]
@@ -43,9 +81,17 @@ impl<'r> Request<'r> {
         unsafe { self.request.as_mut() }
     }
 
-    fn connection(&self) -> &ffi::conn_rec {
-        // SAFETY: [REQ] a request's connection lives longer than the request.
-        unsafe { &*self.record().connection }
+    /// Reads a field of the connection. No reference to the whole is made, because mod_http2 sets `aborted` from another
+    /// thread.
+    fn connection<T: Copy>(&self, field: impl FnOnce(*mut ffi::conn_rec) -> *const T) -> T {
+        // SAFETY: [REQ] a request's connection lives longer than the request; the field is one of its.
+        unsafe { field(self.record().connection).read_volatile() }
+    }
+
+    fn local(&self) -> Option<&'r ffi::apr_sockaddr_t> {
+        let address = field!(self.local_addr);
+        // SAFETY: [REQ] part of the connection, never changed.
+        unsafe { address.as_ref() }
     }
 
     fn text(&self, text: *const c_char) -> Option<&'r [u8]> {
@@ -144,24 +190,29 @@ impl<'r> Request<'r> {
 
     /// The client's port.
     pub fn client_port(&self) -> u16 {
-        // SAFETY: [REQ] part of the connection.
-        unsafe { self.connection().client_addr.as_ref() }.map_or(0, |address| address.port)
+        let address = field!(self.client_addr);
+        // SAFETY: [REQ] part of the connection, never changed.
+        unsafe { address.as_ref() }.map_or(0, |address| address.port)
     }
 
     /// The local address of the connection.
     pub fn local_address(&self) -> &'r [u8] {
-        self.text(self.connection().local_ip).unwrap_or_default()
+        self.text(field!(self.local_ip)).unwrap_or_default()
     }
 
     /// The local port of the connection.
     pub fn local_port(&self) -> u16 {
-        // SAFETY: [REQ] part of the connection.
-        unsafe { self.connection().local_addr.as_ref() }.map_or(0, |address| address.port)
+        self.local().map_or(0, |address| address.port)
+    }
+
+    /// The address of the listener that accepted the connection, as `Listen` has it; empty for any address.
+    pub fn listener_host(&self) -> &'r [u8] {
+        self.local().map_or(b"", process::listener_host)
     }
 
     /// The log id of the connection, if one was made.
     pub fn connection_log_id(&self) -> Option<&'r [u8]> {
-        self.text(self.connection().log_id)
+        self.text(field!(self.log_id))
     }
 
     /// The log id of the request; makes one if there is none yet.
@@ -212,9 +263,13 @@ impl<'r> Request<'r> {
         unsafe { Request::new(self.record().prev) }
     }
 
-    /// The file's kind as httpd found it.
-    pub fn file_type(&self) -> ffi::apr_filetype_e {
-        self.record().finfo.filetype
+    /// What the file name leads to.
+    pub fn file_kind(&self) -> FileKind {
+        match self.record().finfo.filetype {
+            ffi::APR_NOFILE => FileKind::Missing,
+            ffi::APR_DIR => FileKind::Directory,
+            _ => FileKind::File,
+        }
     }
 
     /// The file's modification time, microseconds since the epoch.
@@ -222,9 +277,9 @@ impl<'r> Request<'r> {
         self.record().finfo.mtime
     }
 
-    /// How the handler is to treat additional path information.
-    pub fn path_info_rule(&self) -> c_int {
-        self.record().used_path_info
+    /// Whether `AcceptPathInfo Off` holds.
+    pub fn refuses_path_info(&self) -> bool {
+        self.record().used_path_info == ffi::AP_REQ_REJECT_PATH_INFO
     }
 
     /// The configurations of all modules for this request.
@@ -251,9 +306,9 @@ impl<'r> Request<'r> {
         unsafe { configuration.as_ref() }
     }
 
-    /// Whether `EnableSendfile` allows it.
+    /// Whether `EnableSendfile On` holds.
     pub fn may_use_sendfile(&self) -> bool {
-        self.core().is_some_and(|core| core.enable_sendfile() != ffi::ENABLE_SENDFILE_OFF as u32)
+        self.core().is_some_and(|core| core.enable_sendfile() == ffi::ENABLE_SENDFILE_ON as u32)
     }
 
     /// Whether `CGIPassAuth On` holds.
@@ -335,8 +390,12 @@ impl<'r> Request<'r> {
         (self.text(prefix).unwrap_or_default(), self.text(root).unwrap_or_default())
     }
 
-    /// The type of the first output filter, which decides whether a HEAD request needs its body.
-    pub fn first_filter_type(&self) -> Option<ffi::ap_filter_type> {
+    /// Whether the first output filter works on the content, so that a HEAD request needs its body.
+    pub fn has_content_filter(&self) -> bool {
+        self.first_filter_type().is_some_and(|kind| kind < ffi::AP_FTYPE_PROTOCOL)
+    }
+
+    fn first_filter_type(&self) -> Option<ffi::ap_filter_type> {
         // SAFETY: [REQ] the request's chain of filters.
         let filter = unsafe { self.record().output_filters.as_ref() }?;
         // SAFETY: [HTTPD] every filter has a registration, which lives as long as the process.
@@ -364,9 +423,12 @@ impl<'r> Request<'r> {
         record.handler = handler.as_ptr();
     }
 
-    /// Forgets a media type that httpd derived from the script's own file name.
+    /// Forgets what httpd derived from the script's own file name: media type, encoding, languages.
     pub fn clear_content_type(&mut self) {
-        self.record_mut().content_type = ptr::null();
+        let record = self.record_mut();
+        record.content_type = ptr::null();
+        record.content_encoding = ptr::null();
+        record.content_languages = ptr::null_mut();
     }
 
     /// The status of the answer.
@@ -396,7 +458,7 @@ impl<'r> Request<'r> {
 
     /// The allocator of the connection's buckets.
     pub fn bucket_allocator(&self) -> *mut ffi::apr_bucket_alloc_t {
-        self.connection().bucket_alloc
+        field!(self.bucket_alloc)
     }
 
     /// The chain that the body comes from.
@@ -409,12 +471,21 @@ impl<'r> Request<'r> {
         self.record().output_filters
     }
 
-    /// Sets or takes back the status line.
-    pub fn set_status(&mut self, line: Option<(u16, &[u8])>) {
-        let text = line.map(|(code, reason)| self.pool().concat(&[code.to_string().as_bytes(), b" ", reason]));
+    /// Sets the status line; answers what was there before.
+    pub fn set_status(&mut self, code: u16, reason: &[u8]) -> StatusLine {
+        let text = self.pool().concat(&[code.to_string().as_bytes(), b" ", reason]);
         let record = self.record_mut();
-        record.status = line.map_or(ffi::HTTP_OK, |(code, _)| c_int::from(code));
-        record.status_line = text.map_or(ptr::null(), |text| text.cast_const());
+        let before = StatusLine { code: record.status, text: record.status_line };
+        record.status = c_int::from(code);
+        record.status_line = text;
+        before
+    }
+
+    /// Takes the status line back. What was there before matters: httpd knows by it that it is making an error page.
+    pub fn restore_status(&mut self, before: StatusLine) {
+        let record = self.record_mut();
+        record.status = before.code;
+        record.status_line = before.text;
     }
 
     /// Sets the media type, letting httpd add the filters that are configured for it.
@@ -433,6 +504,6 @@ impl<'r> Request<'r> {
 
     /// Whether the client is known to be gone.
     pub fn is_aborted(&self) -> bool {
-        self.connection().aborted != 0
+        field!(self.aborted) != 0
     }
 }

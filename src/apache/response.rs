@@ -5,8 +5,9 @@
 //! leaves in one system call. Until something was passed on, the answer can still be replaced by an error page.
 
 use super::brigade::Brigade;
-use super::request::Request;
+use super::request::{Request, StatusLine};
 use crate::ffi;
+use model::directive::value::OnOff;
 use model::exchange::{FileSpan, Head, SendError};
 use model::response::parse_length;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -23,7 +24,10 @@ pub struct Answer<'r> {
     request: Request<'r>,
     brigade: Option<Brigade<'r>>,
     gathered: usize,
-    headed: bool,
+    /// What the status was before the application's.
+    before: Option<StatusLine>,
+    /// `WWW-Authenticate` headers, which go where error pages would have them, too, once the answer is certain.
+    challenges: Vec<Vec<u8>>,
     passed: bool,
     broken: Option<SendError>,
 }
@@ -31,7 +35,7 @@ pub struct Answer<'r> {
 impl<'r> Answer<'r> {
     /// No answer yet.
     pub fn new(request: Request<'r>) -> Self {
-        Self { request, brigade: None, gathered: 0, headed: false, passed: false, broken: None }
+        Self { request, brigade: None, gathered: 0, before: None, challenges: Vec::new(), passed: false, broken: None }
     }
 
     /// Whether anything went to the output filters.
@@ -45,19 +49,18 @@ impl<'r> Answer<'r> {
             return Err(error);
         }
         let pool = self.request.pool();
-        self.request.set_status(Some((head.status, head.reason)));
+        self.before = Some(self.request.set_status(head.status, head.reason));
         for &(name, value) in head.headers {
             if name.eq_ignore_ascii_case(b"content-type") {
                 self.request.set_content_type(value);
             } else if name.eq_ignore_ascii_case(b"content-length") {
                 self.request.set_content_length(parse_length(value).unwrap_or(0));
             } else if name.eq_ignore_ascii_case(b"www-authenticate") {
-                self.request.error_headers_out().add(pool, name, value);
+                self.challenges.push(value.to_vec());
             } else {
                 self.request.headers_out().add(pool, name, value);
             }
         }
-        self.headed = true;
         Ok(())
     }
 
@@ -82,7 +85,7 @@ impl<'r> Answer<'r> {
     }
 
     /// Takes a part of a file, whose descriptor is kept open for as long as the request lives.
-    pub fn file(&mut self, descriptor: OwnedFd, span: FileSpan, sendfile: bool) -> Result<(), SendError> {
+    pub fn file(&mut self, descriptor: OwnedFd, span: FileSpan, sendfile: OnOff) -> Result<(), SendError> {
         if let Some(error) = self.broken {
             return Err(error);
         }
@@ -91,7 +94,7 @@ impl<'r> Answer<'r> {
         let mut number = descriptor.as_raw_fd();
         pool.keep(descriptor);
         let mut file = ptr::null_mut();
-        let flags = ffi::APR_FOPEN_READ | if sendfile { ffi::APR_FOPEN_SENDFILE_ENABLED } else { 0 };
+        let flags = ffi::APR_FOPEN_READ | if sendfile.is_on() { ffi::APR_FOPEN_SENDFILE_ENABLED } else { 0 };
         // SAFETY: [POOL] the file record goes to the request's pool, which also owns the descriptor.
         let status = unsafe { ffi::apr_os_file_put(&raw mut file, &raw mut number, flags, pool.as_ptr()) };
         if status != 0 {
@@ -148,11 +151,10 @@ impl<'r> Answer<'r> {
         if let Some(brigade) = self.brigade {
             brigade.clear();
         }
-        if self.headed {
-            self.request.set_status(None);
+        self.challenges.clear();
+        if let Some(before) = self.before.take() {
+            self.request.restore_status(before);
             self.request.clear_content_type();
-            self.request.error_headers_out().remove(c"WWW-Authenticate");
-            self.headed = false;
         }
     }
 
@@ -172,6 +174,9 @@ impl<'r> Answer<'r> {
         let brigade = self.brigade();
         self.gathered = 0;
         self.passed = true;
+        for challenge in self.challenges.drain(..) {
+            self.request.error_headers_out().add(self.request.pool(), b"WWW-Authenticate", &challenge);
+        }
         // SAFETY: [REQ] the request's filters are alive; [BRIGADE] so is the brigade, which they empty.
         let status = unsafe { ffi::ap_pass_brigade(self.request.output_filters(), brigade.as_ptr()) };
         brigade.clear();

@@ -23,12 +23,14 @@ impl<'s> Server<'s> {
         NonNull::new(server).map(|server| Self { server, alive: PhantomData })
     }
 
-    /// The main server of the present configuration.
-    pub fn main() -> Option<Self> {
+    /// Does something with the main server of the present configuration, if there is one yet.
+    pub fn with_main(work: impl FnOnce(&Server<'_>)) {
         // SAFETY: [CONF] httpd sets this variable before any hook runs and keeps it valid from then on.
         let server = unsafe { ffi::ap_server_conf };
-        // SAFETY: [CONF] as above.
-        unsafe { Self::new(server) }
+        // SAFETY: [CONF] as above, and the configuration is not replaced while one of our functions runs.
+        if let Some(server) = unsafe { Server::new(server) } {
+            work(&server);
+        }
     }
 
     /// The record for C.

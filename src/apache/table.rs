@@ -4,7 +4,7 @@
 use super::bytes;
 use super::pool::Pool;
 use crate::ffi;
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::marker::PhantomData;
 
 /// A table of a request, alive for `'r`.
@@ -25,8 +25,7 @@ impl<'r> Table<'r> {
     }
 
     /// The first value of `name`.
-    pub fn find(self, name: &str) -> Option<&'r [u8]> {
-        let name = CString::new(name).ok()?;
+    pub fn find(self, name: &CStr) -> Option<&'r [u8]> {
         // SAFETY: [REQ] the table is alive.
         let value = unsafe { ffi::apr_table_get(self.table, name.as_ptr()) };
         // SAFETY: [CSTR] values of tables are null or C strings that live as long as the table.
@@ -41,16 +40,10 @@ impl<'r> Table<'r> {
     }
 
     /// Sets a pair that replaces those of the same name.
-    pub fn set(self, pool: Pool<'r>, name: &[u8], value: &[u8]) {
-        let (name, value) = (pool.text(name), pool.text(value));
-        // SAFETY: [REQ] the table is alive; [POOL] both texts live as long as it.
-        unsafe { ffi::apr_table_setn(self.table, name, value) };
-    }
-
-    /// Removes every pair of that name.
-    pub fn remove(self, name: &std::ffi::CStr) {
-        // SAFETY: [REQ] the table is alive.
-        unsafe { ffi::apr_table_unset(self.table, name.as_ptr()) };
+    pub fn set(self, pool: Pool<'r>, name: &'static CStr, value: &[u8]) {
+        let value = pool.text(value);
+        // SAFETY: [REQ] the table is alive; the name is static and [POOL] the value lives as long as the table.
+        unsafe { ffi::apr_table_setn(self.table, name.as_ptr(), value) };
     }
 
     /// All pairs in order; a value may be absent.

@@ -36,9 +36,16 @@ struct Status {
 #[derive(Debug, Default)]
 #[repr(C)]
 struct PreConfig {
-    before: [c_int; 7],
+    origin: c_int,
+    parse_argv: c_int,
+    isolated: c_int,
+    use_environment: c_int,
+    configure_locale: c_int,
+    coerce_c_locale: c_int,
+    coerce_c_locale_warn: c_int,
     utf8_mode: c_int,
-    after: [c_int; 2],
+    dev_mode: c_int,
+    allocator: c_int,
 }
 
 /// Looks a function up and gives it its type.
@@ -121,6 +128,9 @@ fn initialise(library: Library, installation: &Installation, minor: u32) -> Resu
     // SAFETY: [PYCONFIG] fills the record.
     unsafe { prepare(&raw mut before) };
     before.utf8_mode = 1;
+    // Coercing the locale would set an environment variable while other threads read the environment.
+    before.coerce_c_locale = 0;
+    before.coerce_c_locale_warn = 0;
     // SAFETY: [PYCONFIG] the record was filled.
     check(unsafe { preinitialise(&raw const before) })?;
 

@@ -103,13 +103,6 @@ impl Alias {
         target_fixed.then_some((process_group, application_group))
     }
 
-    /// The file name for a URL of which `matched` bytes were recognised and that leads to `target`.
-    #[must_use]
-    pub fn file_name(target: &[u8], matched_root: bool, uri: &[u8], matched: usize) -> Vec<u8> {
-        let rest = if matched_root { uri } else { uri.get(matched..).unwrap_or_default() };
-        [target, rest].concat()
-    }
-
     fn render(&self) -> String {
         let (Location::Literal(place) | Location::Pattern(place)) = &self.location;
         let mut text = format!("{place} {}", self.target);
@@ -168,12 +161,13 @@ impl Kept for Aliases {
     }
 }
 
-/// How many bytes of `uri` the literal alias `place` recognises, if it does.
+/// What of `uri` is appended to the target if the literal alias `place` matches: the part that it does not consume, or
+/// all of it for the alias `/`.
 ///
 /// A run of slashes equals a run of slashes; the match ends at the end of the URI, before a slash, or anywhere if the
 /// alias itself ends with one.
 #[must_use]
-pub fn match_literal(place: &str, uri: &[u8]) -> Option<usize> {
+pub fn match_literal<'u>(place: &str, uri: &'u [u8]) -> Option<&'u [u8]> {
     let (mut alias, mut rest) = (place.as_bytes(), uri);
     while let Some((&byte, after)) = alias.split_first() {
         if byte == b'/' {
@@ -190,7 +184,14 @@ pub fn match_literal(place: &str, uri: &[u8]) -> Option<usize> {
         }
     }
     let whole = place.ends_with('/') || rest.first().is_none_or(|next| *next == b'/');
-    whole.then(|| uri.len() - rest.len())
+    whole.then_some(if place == "/" { uri } else { rest })
+}
+
+/// What of `uri` is appended to the target of a pattern whose match ends at `end`; an empty match at the start is none.
+#[must_use]
+pub fn rest_after_pattern(uri: &[u8], end: usize) -> Option<&[u8]> {
+    let (consumed, rest) = uri.split_at_checked(end).filter(|(consumed, _)| !consumed.is_empty())?;
+    Some(if consumed == b"/" { uri } else { rest })
 }
 
 fn skip_slashes(text: &[u8]) -> &[u8] {
@@ -202,36 +203,31 @@ fn skip_slashes(text: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_literal_alias_matches_whole_segments() {
-        assert_eq!(match_literal("/a", b"/a"), Some(2));
-        assert_eq!(match_literal("/a", b"/a/b"), Some(2));
-        assert_eq!(match_literal("/a", b"/ab"), None);
-        assert_eq!(match_literal("/", b"/anything"), Some(1));
-        assert_eq!(match_literal("/sl/", b"/sl"), None);
-        assert_eq!(match_literal("/sl/", b"/sl/foo"), Some(4));
-        assert_eq!(match_literal("/c//d", b"/c/d/e"), Some(4));
-        assert_eq!(match_literal("/c/d", b"//c///d/e"), Some(7));
-        assert_eq!(match_literal("/A", b"/a"), None);
-        assert_eq!(match_literal("/a", b""), None);
+    fn matched(place: &str, uri: &str) -> Option<String> {
+        match_literal(place, uri.as_bytes()).map(|rest| String::from_utf8(rest.to_vec()).expect("text"))
     }
 
     #[test]
-    fn the_file_name_is_target_and_rest() {
-        let table = [
-            ("/", "/d/app.wsgi", "/foo/bar", "/d/app.wsgi/foo/bar"),
-            ("/", "/d/app.wsgi", "/", "/d/app.wsgi/"),
-            ("/x", "/d/app.wsgi", "/x/y", "/d/app.wsgi/y"),
-            ("/x", "/d/app.wsgi", "/x", "/d/app.wsgi"),
-            ("/sl/", "/d/app.wsgi", "/sl/foo", "/d/app.wsgifoo"),
-            ("/d/", "/d/", "/d/app.wsgi/q", "/d/app.wsgi/q"),
-            ("/d", "/d/", "/d/app.wsgi/q", "/d//app.wsgi/q"),
-        ];
-        for (place, target, uri, expected) in table {
-            let matched = match_literal(place, uri.as_bytes()).expect(place);
-            let name = Alias::file_name(target.as_bytes(), place == "/", uri.as_bytes(), matched);
-            assert_eq!(name, expected.as_bytes());
-        }
+    fn a_literal_alias_matches_whole_segments() {
+        let some = |rest: &str| Some(rest.to_owned());
+        assert_eq!(matched("/a", "/a"), some(""));
+        assert_eq!(matched("/a", "/a/b"), some("/b"));
+        assert_eq!(matched("/a", "/ab"), None);
+        assert_eq!(matched("/", "/anything"), some("/anything"));
+        assert_eq!(matched("/sl/", "/sl"), None);
+        assert_eq!(matched("/sl/", "/sl/foo"), some("foo"));
+        assert_eq!(matched("/c//d", "/c/d/e"), some("/e"));
+        assert_eq!(matched("/c/d", "//c///d/e"), some("/e"));
+        assert_eq!(matched("/A", "/a"), None);
+        assert_eq!(matched("/a", ""), None);
+    }
+
+    #[test]
+    fn a_pattern_consumes_up_to_the_end_of_its_match() {
+        assert_eq!(rest_after_pattern(b"/m/app/rest", 6), Some(&b"/rest"[..]));
+        assert_eq!(rest_after_pattern(b"/foo", 1), Some(&b"/foo"[..]));
+        assert_eq!(rest_after_pattern(b"/foo", 0), None);
+        assert_eq!(rest_after_pattern(b"/foo", 9), None);
     }
 
     #[test]

@@ -174,6 +174,12 @@ events! {
         outcome "The built-in module is used alone."
         action "Repair or remove the package.";
 
+    116 Error PythonStarting { script: String, seconds: u64 }
+        "'{script}' was not run: Python is still starting in this child after {seconds} s"
+        cause "Starting Python takes long, usually because of a .pth file or a sitecustomize module that blocks, or the child is ending."
+        outcome "503 with Retry-After."
+        action "Look at what the Python installation runs at start-up.";
+
     201 Error ScriptUnreadable { script: String, reason: String }
         "script '{script}' cannot be read: {reason}"
         cause "The script file cannot be opened or read by the user that runs it."
@@ -267,8 +273,8 @@ events! {
         action "Set WSGIProcessGroup for this location.";
     309 Error BodyTooLarge { script: String }
         "the body of the request for '{script}' exceeds LimitRequestBody"
-        cause "The client sent a chunked body larger than LimitRequestBody, noticed while the application read it."
-        outcome "413 unless the application had already answered."
+        cause "The client sent a body larger than LimitRequestBody: noticed by its Content-Length, or while the application read a chunked body."
+        outcome "413, before the application runs or in place of its answer."
         action "Raise LimitRequestBody if such bodies are wanted.";
     310 Error ServerStopping { script: String }
         "'{script}' was not run: this process is ending"

@@ -100,7 +100,12 @@ pub fn script_name<'r>(uri: &'r [u8], path_info: &[u8]) -> &'r [u8] {
                     end = uri.get(..end).map_or(0, |rest| rest.trim_ascii_end_slashes());
                 }
             }
-            _ => break,
+            Some((_, before)) => {
+                // The byte that differs is passed over, and the rest of its segment with it unless it is a slash.
+                end = before.len();
+                break;
+            }
+            None => break,
         }
     }
     let rest = uri.get(end..).unwrap_or_default();
@@ -200,6 +205,8 @@ mod tests {
         assert_eq!(script_name(b"/x//y///z", b"/y/z"), b"/x");
         assert_eq!(script_name(b"/", b"/"), b"");
         assert_eq!(script_name(b"/abc", b"c"), b"/abc");
+        assert_eq!(script_name(b"/p/ab", b"/envab"), b"/p");
+        assert_eq!(script_name(b"/p/xab", b"/ab"), b"/p/xab");
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub enum Refusal {
     DaemonModeMissing(String),
     #[error("python unavailable")]
     PythonUnavailable,
+    #[error("python starting")]
+    PythonStarting { seconds: u64 },
 }
 
 impl Refusal {
@@ -102,7 +104,14 @@ impl Refusal {
             | Self::VariableUnset { .. }
             | Self::DaemonModeMissing(_)
             | Self::PythonUnavailable => 500,
+            Self::PythonStarting { .. } => 503,
         }
+    }
+
+    /// After how many seconds the client may try again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u32> {
+        matches!(self, Self::PythonStarting { .. }).then_some(5)
     }
 
     /// What is logged.
@@ -129,6 +138,7 @@ impl Refusal {
             }
             Self::DaemonModeMissing(process_group) => Event::DaemonModeMissing { process_group: process_group.clone() },
             Self::PythonUnavailable => Event::PythonUnavailable { script },
+            Self::PythonStarting { seconds } => Event::PythonStarting { script, seconds: *seconds },
         }
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which of httpd's hooks we take part in, and where.
 
-use crate::apache::pool::Pool;
-use crate::apache::process;
-use crate::apache::request::Request;
-use crate::apache::server::Server;
+use super::pool::Pool;
+use super::process::{self, Child, Parent};
+use super::request::{Request, Verdict};
+use super::server::Server;
 use crate::boundary::{callbacks, quiet_panics};
 use crate::{alias, embedded, ffi, handler};
 use std::ffi::{c_char, c_int};
@@ -49,7 +49,7 @@ callbacks! {
             // SAFETY: [POOL] the configuration pool, in the parent's only thread.
             let pool = unsafe { Pool::new(pool) };
             process::add_to_banner(pool, c"mod_wsgi_rs/0.1.0");
-            embedded::open_runtime(pool);
+            embedded::open_runtime(Parent(()), pool);
         }
         ffi::OK
     }
@@ -59,18 +59,19 @@ callbacks! {
         // SAFETY: [CONF] the main server, alive as long as the child.
         let Some(server) = (unsafe { Server::new(server) }) else { return };
         // SAFETY: [POOL] the child's pool, in its only thread.
-        embedded::child_started(unsafe { Pool::new(pool) }, server);
+        embedded::child_started(Child(()), unsafe { Pool::new(pool) }, server);
     }
 
     /// Maps a URL to a script.
     fn translate(request: *mut ffi::request_rec) -> c_int, or ffi::HTTP_INTERNAL_SERVER_ERROR; {
         // SAFETY: [REQ] the request of this hook.
-        unsafe { Request::new(request) }.map_or(ffi::DECLINED, alias::translate)
+        unsafe { Request::new(request) }.map_or(Verdict::Declined, alias::translate).into()
     }
 
     /// Answers a request for a script.
     fn handle(request: *mut ffi::request_rec) -> c_int, or ffi::HTTP_INTERNAL_SERVER_ERROR; {
         // SAFETY: [REQ] the request of this hook.
-        unsafe { Request::new(request) }.map_or(ffi::DECLINED, handler::handle)
+        let request = unsafe { Request::new(request) };
+        request.map_or(Verdict::Declined, |request| handler::handle(Child(()), request)).into()
     }
 }
