@@ -5,6 +5,7 @@ pub mod body;
 pub mod brigade;
 pub mod hooks;
 pub mod log;
+pub mod options;
 pub mod pool;
 pub mod process;
 pub mod regex;
