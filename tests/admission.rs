@@ -19,7 +19,7 @@ modes! {
     a_chunked_body_over_the_limit_gets_one_answer,
     an_unread_chunked_body_over_the_limit_does_not_matter,
     embedded_mode_can_be_forbidden,
-    a_process_group_is_refused_while_there_are_no_daemons,
+    the_global_process_group_is_embedded_mode,
     static_files_are_served_beside,
     malformed_requests_do_no_harm,
 }
@@ -176,7 +176,7 @@ fn embedded_mode_can_be_forbidden(mode: Mode) {
     httpd.get("/static.txt").expect_body(b"static\n");
 }
 
-fn a_process_group_is_refused_while_there_are_no_daemons(mode: Mode) {
+fn the_global_process_group_is_embedded_mode(mode: Mode) {
     let httpd = site(mode).config("WSGIScriptAlias /d \"@APPS@/environ.py\" process-group=%{GLOBAL}").start();
     httpd.get("/d").expect(200);
 }

@@ -20,6 +20,7 @@ modes! {
     many_interpreters_in_one_child,
     threads_of_the_application_go_on_between_requests,
     exit_handlers_run_when_the_child_ends,
+    threads_are_joined_when_the_child_ends,
     every_version_of_python_serves,
     a_venv_is_a_home,
 }
@@ -181,6 +182,20 @@ fn exit_handlers_run_when_the_child_ends(mode: Mode) {
     httpd.wait_for_journal("exit /main");
     httpd.wait_for_journal("exit /sub");
     harness::wait::until_true("four handlers", || httpd.journal().len() == 4);
+}
+
+fn threads_are_joined_when_the_child_ends(mode: Mode) {
+    // A thread that a request starts is a daemon unless it says otherwise, as its parent is none of Python's own.
+    let source = "import threading\nimport time\n\nimport journal\n\n\ndef work(name):\n    time.sleep(0.3)\n    journal.note('worked for ' + name)\n\n\ndef application(environ, start_response):\n    threading.Thread(target=work, args=(environ['PATH_INFO'],), daemon=False).start()\n    start_response('200 OK', [])\n    return [b'x']\n";
+    let httpd = Site::new(mode)
+        .file("apps/x.py", source)
+        .config("WSGIScriptAlias /m \"@APPS@/x.py\" application-group=%{GLOBAL}\nWSGIScriptAlias /s \"@APPS@/x.py\" application-group=sub")
+        .start();
+    httpd.get("/m/main").expect(200);
+    httpd.get("/s/sub").expect(200);
+    httpd.graceful();
+    httpd.wait_for_journal("worked for /main");
+    httpd.wait_for_journal("worked for /sub");
 }
 
 fn every_version_of_python_serves(mode: Mode) {

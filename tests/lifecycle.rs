@@ -16,7 +16,6 @@ modes! {
     a_killed_child_is_replaced,
     the_parent_never_loads_python,
     a_child_loads_python_only_when_needed,
-    threads_that_never_end_do_not_hold_httpd_up,
 }
 
 fn site(mode: Mode) -> Site {
@@ -131,8 +130,7 @@ fn children_that_retire_are_replaced(mode: Mode) {
     httpd.tolerate_text("AH");
     // httpd may close a connection that a retiring child has accepted; clients ask again then.
     let answers = (0..40).map(|_| httpd.get("/e")).filter(|answer| answer.status != 0);
-    let mut pids: Vec<String> =
-        answers.map(|answer| answer.environ().text("mod_wsgi.server_pid").to_owned()).collect();
+    let mut pids: Vec<String> = answers.map(|answer| answer.environ().text("mod_wsgi.server_pid").to_owned()).collect();
     assert!(pids.len() > 35, "{}", pids.len());
     pids.sort();
     pids.dedup();
@@ -169,19 +167,6 @@ fn a_child_loads_python_only_when_needed(mode: Mode) {
     let restricted = site(mode).config("WSGIRestrictEmbedded On").start();
     restricted.get("/static.txt").expect(200);
     assert!(!restricted.children().into_iter().any(has_python));
-}
-
-fn threads_that_never_end_do_not_hold_httpd_up(mode: Mode) {
-    let source = "import threading\nimport time\n\nthreading.Thread(target=time.sleep, args=(600,)).start()\n\n\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n";
-    let httpd = Site::new(mode)
-        .file("apps/t.py", source)
-        .config("WSGIScriptAlias /t \"@APPS@/t.py\" application-group=%{GLOBAL}")
-        .start();
-    httpd.tolerate(harness::event::SHUTDOWN_OVERDUE);
-    httpd.get("/t").expect(200);
-    let start = std::time::Instant::now();
-    httpd.finish();
-    assert!(start.elapsed().as_secs() < 9, "{:?}", start.elapsed());
 }
 
 #[test]

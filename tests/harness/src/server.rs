@@ -10,7 +10,7 @@ use crate::site::Site;
 use crate::wait;
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -30,6 +30,8 @@ pub struct Httpd {
     child: Child,
     ledger: Ledger,
     stopped: bool,
+    keep: Option<String>,
+    kept: String,
     _permit: Permit,
 }
 
@@ -45,10 +47,21 @@ impl Httpd {
         for _ in 0..10 {
             let port = free_port();
             site.write(&root, port);
-            match launch(site, &root) {
+            match launch(site, &root, port) {
                 Ok(child) => {
                     let (root, ledger) = (root.clone(), Ledger::default());
-                    return Ok(Self { site: site.clone(), root, port, child, ledger, stopped: false, _permit: permit });
+                    let (site, kept) = (site.clone(), String::new());
+                    return Ok(Self {
+                        site,
+                        root,
+                        port,
+                        child,
+                        ledger,
+                        stopped: false,
+                        keep: None,
+                        kept,
+                        _permit: permit,
+                    });
                 }
                 Err(text) if text.contains(PORT_TAKEN) => said = text,
                 Err(text) => {
@@ -180,7 +193,12 @@ impl Httpd {
     }
 
     /// Restarts at once and waits until the new configuration serves.
+    ///
+    /// Waits first until no connection is open: the event MPM closes the sockets of its workers when it is restarted, and
+    /// crashes when a worker does the same at that moment.
     pub fn restart(&self) {
+        let idle = || self.children().into_iter().all(|child| census::connections(child) == 0);
+        wait::poll(Duration::from_secs(2), || idle().then_some(()));
         self.signal_and_wait("HUP");
     }
 
@@ -204,6 +222,13 @@ impl Httpd {
         self.stop();
     }
 
+    /// Stops the server and gives the text of a file below its root.
+    pub fn stop_and_read(mut self, path: &str) -> String {
+        self.keep = Some(path.to_owned());
+        self.stop();
+        std::mem::take(&mut self.kept)
+    }
+
     fn stop(&mut self) {
         if std::mem::replace(&mut self.stopped, true) {
             return;
@@ -211,6 +236,10 @@ impl Httpd {
         let family: Vec<(u32, Option<u64>)> =
             census::descendants(self.pid()).into_iter().map(|pid| (pid, census::started(pid))).collect();
         let mut complaints = self.end_processes(&family);
+        if let Some(path) = self.keep.take() {
+            self.kept = fs::read(self.root.join(path))
+                .map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
+        }
         if self.site.module.is_ours() {
             complaints.extend(self.ledger.audit(&self.log()));
         }
@@ -280,9 +309,9 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-fn launch(site: &Site, root: &Path) -> Result<Child, String> {
+fn launch(site: &Site, root: &Path, port: u16) -> Result<Child, String> {
     let output = File::create(root.join("logs/stderr.log")).expect("a file");
-    let mut words: Vec<String> = site.debugger.clone();
+    let mut words: Vec<String> = site.debugger.iter().map(|word| Site::replace(word, root, port)).collect();
     words.extend([
         httpd_program().display().to_string(),
         "-f".to_owned(),
@@ -310,6 +339,8 @@ fn launch(site: &Site, root: &Path) -> Result<Child, String> {
     let patience = if site.debugger.is_empty() { wait::PATIENCE } else { Duration::from_secs(120) };
     let outcome = wait::poll(patience, || match child.try_wait() {
         Ok(Some(_)) => Some(false),
+        // As a single process httpd does not say that it is ready.
+        _ if !site.debugger.is_empty() => TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true),
         _ => log().iter().any(|entry| entry.line.contains(READY)).then_some(true),
     });
     let said = || log().iter().map(|entry| entry.line.clone()).collect::<Vec<_>>().join("\n");
