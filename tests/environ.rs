@@ -346,12 +346,6 @@ fn a_redirect_leaves_its_traces(mode: Mode) {
         .config("RewriteEngine On\nRewriteRule ^/old/(.*)$ /e/$1?q=new [PT,E=MARK:set]")
         .start();
     let answer = httpd.get("/nothing?was=here");
-    assert_eq!(
-        answer.text().lines().filter(|line| line.starts_with("REDIRECT_")).count() >= 3,
-        true,
-        "{}",
-        answer.text()
-    );
     let environ = Environ::parse(&answer.text());
     assert_eq!(environ.text("REDIRECT_URL"), "/nothing");
     assert_eq!(environ.text("REDIRECT_QUERY_STRING"), "was=here");

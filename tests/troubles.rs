@@ -100,15 +100,29 @@ fn a_broken_pth_file_is_skipped_with_a_warning() {
 
 #[test]
 fn a_broken_companion_package_is_left_out_with_a_warning() {
-    let folder = std::env::temp_dir().join(format!("mwrs-companion-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("mod_wsgi.py"), "raise ValueError('broken companion')\n").unwrap();
-    let httpd = site().variable("PYTHONPATH", folder.to_str().unwrap()).start();
+    let httpd = site()
+        .file("companion/mod_wsgi.py", "raise ValueError('broken companion')\n")
+        .variable("PYTHONPATH", "@ROOT@/companion")
+        .start();
     httpd.expect(event::COMPANION_FAILED);
+    httpd.get("/e").expect(200);
+}
+
+#[test]
+fn a_request_does_not_wait_for_ever_while_python_starts() {
+    let httpd = site()
+        .file(
+            "start/sitecustomize.py",
+            "import os\nimport time\n\nwhile not os.path.exists('@STATE@/go'):\n    time.sleep(0.01)\n",
+        )
+        .variable("PYTHONPATH", "@ROOT@/start")
+        .start();
+    httpd.expect(event::PYTHON_STARTING);
     let answer = httpd.get("/e");
-    drop(httpd);
-    fs::remove_dir_all(&folder).unwrap();
-    answer.expect(200);
+    assert_eq!((answer.status, answer.header("Retry-After").is_some()), (503, true), "{answer:?}");
+    httpd.get("/static.txt").expect(200);
+    httpd.open_gate("go");
+    httpd.get("/e").expect(200);
 }
 
 #[test]

@@ -3,7 +3,14 @@
 //!
 //! Ignored by default; `tests/valgrind.sh` runs it. Python's own one-time allocations are told from leaks by number: each
 //! request is sent [`ROUNDS`] times, so what leaks with each leaks at least as many blocks.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "test code"
+)]
 
 use harness::{Httpd, Mode, Protocol, Site};
 use std::fs;

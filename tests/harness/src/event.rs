@@ -25,6 +25,7 @@ numbers! {
     SHUTDOWN_OVERDUE = 113 "ShutdownOverdue",
     PYTHON_PATH_FAILED = 114 "PythonPathFailed",
     COMPANION_FAILED = 115 "CompanionFailed",
+    PYTHON_STARTING = 116 "PythonStarting",
     SCRIPT_UNREADABLE = 201 "ScriptUnreadable",
     SCRIPT_FAILED = 202 "ScriptFailed",
     CALLABLE_MISSING = 203 "CallableMissing",

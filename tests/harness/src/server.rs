@@ -331,7 +331,7 @@ fn launch(site: &Site, root: &Path, port: u16) -> Result<Child, String> {
         command.env_remove(name);
     }
     command.env("LC_ALL", "C");
-    command.envs(site.variables.iter().map(|(name, value)| (name, value)));
+    command.envs(site.variables.iter().map(|(name, value)| (name, Site::replace(value, root, port))));
     let streams = [output.try_clone().expect("a descriptor"), output];
     let [stdout, stderr] = streams.map(Stdio::from);
     let mut child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().expect("setpriv is installed");

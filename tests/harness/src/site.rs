@@ -47,7 +47,7 @@ enum Home {
     Unset,
 }
 
-/// A server to be. In configuration and files `@ROOT@`, `@APPS@`, `@STATE@`, `@PORT@` and `@LOGS@` stand for the real ones.
+/// A server to be. In configuration, files and variables `@ROOT@`, `@APPS@`, `@STATE@`, `@PORT@` and `@LOGS@` stand for the real ones.
 #[derive(Debug, Clone)]
 pub struct Site {
     pub(crate) module: Module,
