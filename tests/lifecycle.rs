@@ -12,6 +12,7 @@ modes! {
     fifty_restarts_leak_nothing,
     a_graceful_restart_loses_no_request,
     a_request_in_flight_survives_a_graceful_restart,
+    a_request_that_waits_for_python_survives_a_graceful_restart,
     children_that_retire_are_replaced,
     a_killed_child_is_replaced,
     the_parent_never_loads_python,
@@ -123,6 +124,24 @@ fn a_request_in_flight_survives_a_graceful_restart(mode: Mode) {
     httpd.open_gate("go");
     connection.read_response("GET").expect_body(b"waited");
     wait::until_true("the old child to end", || !census::is_running(old));
+}
+
+fn a_request_that_waits_for_python_survives_a_graceful_restart(mode: Mode) {
+    let httpd = site(mode)
+        .file(
+            "start/sitecustomize.py",
+            "import os\nimport time\n\nopen('@STATE@/starting', 'w').close()\nwhile not os.path.exists('@STATE@/go'):\n    time.sleep(0.01)\n",
+        )
+        .variable("PYTHONPATH", "@ROOT@/start")
+        .start();
+    let mut connection = httpd.connect();
+    connection.send(&httpd.request("GET", "/a/hello").bytes());
+    wait::until_true("Python to start", || httpd.root().join("state/starting").exists());
+    httpd.graceful();
+    // The old child is told to end within the second in which httpd starts another.
+    wait::until_true("another child", || httpd.children().len() > 1);
+    httpd.open_gate("go");
+    connection.read_response("GET").expect_body(b"Hello, world\n");
 }
 
 fn children_that_retire_are_replaced(mode: Mode) {
