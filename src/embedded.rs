@@ -43,8 +43,6 @@ static RUNTIME: Mutex<Option<OwnedFd>> = Mutex::new(None);
 static STARTUP: AtomicPtr<Startup> = AtomicPtr::new(ptr::null_mut());
 /// How long a request waits for Python to start.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a waiting request looks whether its child is ending.
-const GLANCE: Duration = Duration::from_millis(100);
 
 /// Python in this child: not yet, soon, now, or never.
 #[derive(Debug)]
@@ -155,7 +153,8 @@ fn startup() -> Option<&'static Startup> {
     unsafe { STARTUP.load(Ordering::Acquire).as_ref() }
 }
 
-/// This child's Python. Waits while it starts, but not for ever and not while the child is ending.
+/// This child's Python. Waits while it starts, but not for ever. A child that is told to end still finishes its requests,
+/// so that alone is no reason to give up.
 pub fn python(_child: Child) -> Result<Python, Refusal> {
     let startup = startup().ok_or(Refusal::PythonUnavailable)?;
     if let Some(python) = startup.ready() {
@@ -167,10 +166,11 @@ pub fn python(_child: Child) -> Result<Python, Refusal> {
     }
     let deadline = Instant::now() + PATIENCE;
     while *phase == Phase::Starting {
-        if Instant::now() >= deadline || process::is_stopping() {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
             return Err(Refusal::PythonStarting { seconds: PATIENCE.as_secs() });
         }
-        phase = startup.changed.wait_timeout(phase, GLANCE).unwrap_or_else(PoisonError::into_inner).0;
+        phase = startup.changed.wait_timeout(phase, rest).unwrap_or_else(PoisonError::into_inner).0;
     }
     drop(phase);
     startup.ready().ok_or(Refusal::PythonUnavailable)

@@ -10,7 +10,6 @@ use std::fs;
 const UNRAISED: [(u16, &str); 3] = [
     (112, "CPython fails to make an interpreter only when memory ends"),
     (310, "a request would have to arrive in the instant between the end of listening and the end of the child"),
-    (601, "no directive of this version is doubtful"),
 ];
 
 #[test]

@@ -118,8 +118,3 @@ pub(super) fn listener_host(local: &ffi::apr_sockaddr_t) -> &[u8] {
     }
     of_port
 }
-
-/// Whether this process has been told to end.
-pub fn is_stopping() -> bool {
-    query(ffi::AP_MPMQ_MPM_STATE).is_some_and(|state| state == ffi::AP_MPMQ_STOPPING.unsigned_abs())
-}

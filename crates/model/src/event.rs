@@ -3,7 +3,7 @@
 //!
 //! A row of the table is the event's whole definition. Numbers are stable: wording may change under a number, a retired
 //! number stays listed in [`RETIRED`] and is never used again. 01xx: starting Python; 02xx: scripts and applications;
-//! 03xx: requests refused before an application runs; 04xx: answers; 05xx: the module itself; 06xx: configuration.
+//! 03xx: requests refused before an application runs; 04xx: answers; 05xx: the module itself.
 
 use std::fmt;
 
@@ -176,7 +176,7 @@ events! {
 
     116 Error PythonStarting { script: String, seconds: u64 }
         "'{script}' was not run: Python is still starting in this child after {seconds} s"
-        cause "Starting Python takes long, usually because of a .pth file or a sitecustomize module that blocks, or the child is ending."
+        cause "Starting Python takes long, usually because of a .pth file or a sitecustomize module that blocks."
         outcome "503 with Retry-After."
         action "Look at what the Python installation runs at start-up.";
 
@@ -211,9 +211,9 @@ events! {
         outcome "The script is not loaded again."
         action "Correct the function.";
     207 Warning ShortAnswer { script: String, declared: u64, produced: u64 }
-        "'{script}' promised Content-Length {declared} but produced {produced} bytes; the connection is closed"
+        "'{script}' promised Content-Length {declared} but produced {produced} bytes; the answer was cut off"
         cause "The application produced fewer bytes than its Content-Length says."
-        outcome "The client sees a cut-off answer."
+        outcome "The client sees a cut-off answer and a closed connection, or a 500 page if nothing had been sent yet."
         action "Correct the application's Content-Length.";
     208 Warning LongAnswer { script: String, declared: u64, produced: u64 }
         "'{script}' promised Content-Length {declared} but produced {produced} bytes; the rest was not sent"
@@ -297,12 +297,6 @@ events! {
         cause "A part of the module stopped at a violated assumption."
         outcome "500 for the request; the process goes on."
         action "Report it with this line.";
-
-    601 Warning ConfigurationDoubtful { directive: String, file: String, line: u32, problem: String, fix: String }
-        "{directive} at {file}:{line}: {problem}; {fix}"
-        cause "A directive was accepted with the reference's meaning although it is written in a way that probably is a mistake."
-        outcome "The server starts."
-        action "Write it as the message says.";
 }
 
 /// Numbers that were used once and mean nothing any more.

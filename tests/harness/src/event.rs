@@ -48,5 +48,4 @@ numbers! {
     VARIABLE_UNSET = 311 "VariableUnset",
     DAEMON_MODE_MISSING = 312 "DaemonModeMissing",
     PANICKED = 501 "Panicked",
-    CONFIGURATION_DOUBTFUL = 601 "ConfigurationDoubtful",
 }

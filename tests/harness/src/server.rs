@@ -193,13 +193,16 @@ impl Httpd {
     }
 
     /// Restarts at once and waits until the new configuration serves.
-    ///
-    /// Waits first until no connection is open: the event MPM closes the sockets of its workers when it is restarted, and
-    /// crashes when a worker does the same at that moment.
     pub fn restart(&self) {
-        let idle = || self.children().into_iter().all(|child| census::connections(child) == 0);
-        wait::poll(Duration::from_secs(2), || idle().then_some(()));
+        self.settle(Duration::from_secs(2));
         self.signal_and_wait("HUP");
+    }
+
+    /// Waits a while until no connection is open: the event MPM closes the sockets of its workers when it is told to stop
+    /// or restart, and complains or crashes when a worker does the same at that moment.
+    fn settle(&self, patience: Duration) {
+        let idle = || self.children().into_iter().all(|child| census::connections(child) == 0);
+        wait::poll(patience, || idle().then_some(()));
     }
 
     fn signal_and_wait(&self, signal: &str) {
@@ -257,6 +260,7 @@ impl Httpd {
         if let Ok(Some(status)) = self.child.try_wait() {
             complaints.push(format!("httpd's parent had already ended: {status}"));
         }
+        self.settle(Duration::from_millis(500));
         send_signal(self.pid(), "TERM");
         let patience = if self.site.debugger.is_empty() { wait::PATIENCE } else { Duration::from_secs(180) };
         if wait::poll(patience, || self.child.try_wait().ok().flatten()).is_none() {
