@@ -3,6 +3,7 @@
 
 import io
 import os
+import threading
 
 import journal
 
@@ -17,9 +18,11 @@ def content(size):
 def make(size):
     path = os.path.join(journal.STATE, "data-%d-%d" % (size, os.getpid()))
     if not os.path.exists(path):
-        with open(path + ".draft", "wb") as file:
+        # Several threads may make it at once: each its own draft, and the last rename wins.
+        draft = "%s.%d" % (path, threading.get_ident())
+        with open(draft, "wb") as file:
             file.write(content(size)[:size])
-        os.replace(path + ".draft", path)
+        os.replace(draft, path)
     return open(path, "rb")
 
 
