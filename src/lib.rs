@@ -5,15 +5,15 @@
 //! has safe views of httpd's structures; `embedded/` starts Python inside a child. Nothing here names a Python symbol: Python
 //! is reached through a table of C functions that the extension module offers.
 
-pub mod alias;
-pub mod apache;
-pub mod boundary;
-pub mod config;
-pub mod embedded;
-pub mod environ;
-pub mod facts;
-pub mod ffi;
-pub mod handler;
+mod alias;
+mod apache;
+mod boundary;
+mod config;
+mod embedded;
+mod environ;
+mod facts;
+mod ffi;
+mod handler;
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_ulong};

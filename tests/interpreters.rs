@@ -170,15 +170,22 @@ fn threads_of_the_application_go_on_between_requests(mode: Mode) {
     }
 }
 
-fn exit_handlers_run_when_the_child_ends(mode: Mode) {
-    let source = "import atexit\n\nimport journal\n\natexit.register(journal.note, 'exit ' + __name__)\n\n\ndef application(environ, start_response):\n    atexit.register(journal.note, 'exit ' + environ['PATH_INFO'])\n    start_response('200 OK', [])\n    return [b'x']\n";
+/// A site whose child ran `source` in the main interpreter and in another one, and was then told to end.
+fn asked_in_two_interpreters_and_replaced(mode: Mode, source: &str) -> Httpd {
     let httpd = Site::new(mode)
         .file("apps/x.py", source)
-        .config("WSGIScriptAlias /m \"@APPS@/x.py\" application-group=%{GLOBAL}\nWSGIScriptAlias /s \"@APPS@/x.py\" application-group=sub")
+        .config("WSGIScriptAlias /m \"@APPS@/x.py\" application-group=%{GLOBAL}")
+        .config("WSGIScriptAlias /s \"@APPS@/x.py\" application-group=sub")
         .start();
     httpd.get("/m/main").expect(200);
     httpd.get("/s/sub").expect(200);
     httpd.graceful();
+    httpd
+}
+
+fn exit_handlers_run_when_the_child_ends(mode: Mode) {
+    let source = "import atexit\n\nimport journal\n\natexit.register(journal.note, 'exit ' + __name__)\n\n\ndef application(environ, start_response):\n    atexit.register(journal.note, 'exit ' + environ['PATH_INFO'])\n    start_response('200 OK', [])\n    return [b'x']\n";
+    let httpd = asked_in_two_interpreters_and_replaced(mode, source);
     httpd.wait_for_journal("exit /main");
     httpd.wait_for_journal("exit /sub");
     harness::wait::until_true("four handlers", || httpd.journal().len() == 4);
@@ -187,13 +194,7 @@ fn exit_handlers_run_when_the_child_ends(mode: Mode) {
 fn threads_are_joined_when_the_child_ends(mode: Mode) {
     // A thread that a request starts is a daemon unless it says otherwise, as its parent is none of Python's own.
     let source = "import threading\nimport time\n\nimport journal\n\n\ndef work(name):\n    time.sleep(0.3)\n    journal.note('worked for ' + name)\n\n\ndef application(environ, start_response):\n    threading.Thread(target=work, args=(environ['PATH_INFO'],), daemon=False).start()\n    start_response('200 OK', [])\n    return [b'x']\n";
-    let httpd = Site::new(mode)
-        .file("apps/x.py", source)
-        .config("WSGIScriptAlias /m \"@APPS@/x.py\" application-group=%{GLOBAL}\nWSGIScriptAlias /s \"@APPS@/x.py\" application-group=sub")
-        .start();
-    httpd.get("/m/main").expect(200);
-    httpd.get("/s/sub").expect(200);
-    httpd.graceful();
+    let httpd = asked_in_two_interpreters_and_replaced(mode, source);
     httpd.wait_for_journal("worked for /main");
     httpd.wait_for_journal("worked for /sub");
 }

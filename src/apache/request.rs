@@ -287,11 +287,6 @@ impl<'r> Request<'r> {
         self.record().per_dir_config
     }
 
-    /// The records that modules keep for this request.
-    pub fn module_records(&self) -> *mut ffi::ap_conf_vector_t {
-        self.record().request_config
-    }
-
     /// The server's name for URLs, as `UseCanonicalName` decides, escaped for HTML.
     pub fn server_name(&self) -> &'r [u8] {
         // SAFETY: [REQ] alive.
