@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod brigade;
+pub mod directive;
 pub mod hooks;
 pub mod log;
 pub mod options;

@@ -3,25 +3,37 @@
 //!
 //! Called in the parent while the configuration is read, and in children for `.htaccess` and for merging sections.
 
+use crate::apache::directive::Line;
+use crate::apache::log;
 use crate::apache::pool::Pool;
-use crate::apache::regex::Regex;
+use crate::apache::process::Parent;
 use crate::apache::request::Request;
 use crate::apache::server::Server;
 use crate::boundary::callbacks;
+use crate::routes::Routes;
 use crate::{ffi, module};
-use model::alias::{Alias, Location};
-use model::directive::{Origin, Row, Scope};
+use model::alias::Alias;
+use model::configuration::{self, Mention, Told};
+use model::daemon::Registry;
+use model::directive::{Reading, Row, Scope};
+use model::interpreter::{InterpreterSettings, Section, Selectors};
 use model::settings::{DirectorySettings, ServerSettings};
+use std::collections::HashSet;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A server's settings with its compiled patterns.
+/// A server's settings, ready for requests.
 #[derive(Debug, Clone, Default)]
 pub struct ServerConfig {
-    /// The settings as written and merged.
-    pub settings: ServerSettings,
-    /// The expression of each alias that has one, in the order of the aliases.
-    patterns: Vec<Option<Regex>>,
+    /// What was written, merged with the main server.
+    pub written: configuration::Server,
+    /// All process groups of the configuration.
+    pub groups: Arc<Registry>,
+    /// Its own aliases.
+    routes: Arc<Routes>,
+    /// Those of the main server, which are tried after its own.
+    outer: Option<Arc<Routes>>,
 }
 
 impl ServerConfig {
@@ -33,23 +45,30 @@ impl ServerConfig {
         unsafe { config.cast::<Self>().as_ref() }
     }
 
-    /// The aliases in the order they are tried, with their expressions.
-    pub fn aliases(&self) -> impl Iterator<Item = (&Alias, Option<&Regex>)> {
-        self.settings.script_aliases().0.iter().zip(self.patterns.iter().map(Option::as_ref))
+    /// Changes the settings of `server` while the configuration is read.
+    fn change<R>(server: &Server<'_>, work: impl FnOnce(&mut Self) -> R) -> Option<R> {
+        // SAFETY: [CONF] the vector belongs to a live server record.
+        let config = unsafe { ffi::ap_get_module_config(server.configurations(), module()) };
+        // SAFETY: [CONF] made by `create_server` or `merge_server`; in the parent's only thread nobody else holds it.
+        unsafe { config.cast::<Self>().as_mut() }.map(work)
     }
 
-    /// Compiles the expressions of aliases that were added; answers the first that is malformed.
-    fn compile(&mut self, pool: Pool<'_>) -> Result<(), String> {
-        for alias in self.settings.script_aliases().0.iter().skip(self.patterns.len()) {
-            self.patterns.push(match &alias.location {
-                Location::Literal(_) => None,
-                Location::Pattern(text) => {
-                    let regex = Regex::compile(pool, text);
-                    Some(regex.ok_or_else(|| format!("'{text}' is not a valid regular expression"))?)
-                }
-            });
+    /// Tells each of the servers that begin with `main` which process groups there are.
+    pub fn share_groups(_parent: Parent, main: Server<'_>, groups: &Arc<Registry>) {
+        for server in main.chain() {
+            Self::change(&server, |config| config.groups = groups.clone());
         }
-        Ok(())
+    }
+
+    /// Its own aliases, then those of the main server.
+    pub fn routes(&self) -> impl Iterator<Item = &Routes> {
+        std::iter::once(&*self.routes).chain(self.outer.as_deref())
+    }
+
+    /// The alias at `position` of all of them.
+    pub fn alias(&self, position: usize) -> Option<&Alias> {
+        let own = self.routes.len();
+        if position < own { self.routes.get(position) } else { self.outer.as_ref()?.get(position - own) }
     }
 }
 
@@ -82,8 +101,9 @@ callbacks! {
         let inner = unsafe { inner.cast::<ServerConfig>().as_ref() };
         let merged = match (outer, inner) {
             (Some(outer), Some(inner)) => ServerConfig {
-                settings: ServerSettings::merge(&outer.settings, &inner.settings),
-                patterns: [inner.patterns.as_slice(), outer.patterns.as_slice()].concat(),
+                written: configuration::Server::merge(&outer.written, &inner.written),
+                outer: Some(outer.routes.clone()),
+                ..inner.clone()
             },
             (Some(only), None) | (None, Some(only)) => only.clone(),
             (None, None) => ServerConfig::default(),
@@ -109,66 +129,138 @@ callbacks! {
 
     /// Takes a directive of the server table.
     fn set_server(parms: *mut ffi::cmd_parms, _settings: *mut c_void, arguments: *const c_char) -> *const c_char,
-        or c"a defect in mod_wsgi_rs was caught; see the error log".as_ptr();
+        or DEFECT.as_ptr();
     {
-        // SAFETY: [CONF] httpd's parameters of this call.
-        let parms = unsafe { &*parms };
+        // SAFETY: [CONF] what httpd gave to this setter.
+        let Some(line) = (unsafe { Line::new(parms, arguments) }) else { return ptr::null() };
         // SAFETY: [ROW] cmd_data is a row of the server table.
-        let row = unsafe { &*parms.info.cast::<Row<ServerSettings>>() };
-        // SAFETY: [CONF] the server that the directive was written for.
-        let Some(server) = (unsafe { Server::new(parms.server) }) else { return ptr::null() };
-        // SAFETY: [POOL] the configuration pool.
-        let pool = unsafe { Pool::new(parms.pool) };
-        if row.scope == Scope::Global && server.is_virtual() {
-            return complain(pool, row.name, "is for the main server only; move it out of <VirtualHost>");
-        }
-        // SAFETY: [CONF] the vector belongs to a live server record.
-        let config = unsafe { ffi::ap_get_module_config(server.configurations(), module()) };
-        // SAFETY: [CONF] made by `create_server`; while the configuration is read nobody else holds it.
-        let Some(config) = (unsafe { config.cast::<ServerConfig>().as_mut() }) else { return ptr::null() };
-        let result = with_arguments(arguments, |text| {
-            (row.set)(&mut config.settings, text, &origin(parms)).map_err(|error| error.to_string())?;
-            config.compile(pool)
+        let row = unsafe { line.row::<ServerSettings>() };
+        take(&line, row.name, row.scope, |config, text, reading| {
+            (row.set)(&mut config.written.settings, text, reading).map_err(|error| error.to_string())?;
+            let aliases = &config.written.settings.script_aliases().0;
+            if aliases.len() == config.routes.len() { Ok(()) } else { Arc::make_mut(&mut config.routes).extend(aliases, line.pool) }
+        })
+    }
+
+    /// Takes a directive of the interpreter table: into the section around it, or for all interpreters.
+    fn set_interpreter(parms: *mut ffi::cmd_parms, _settings: *mut c_void, arguments: *const c_char) -> *const c_char,
+        or DEFECT.as_ptr();
+    {
+        // SAFETY: [CONF] what httpd gave to this setter.
+        let Some(line) = (unsafe { Line::new(parms, arguments) }) else { return ptr::null() };
+        // SAFETY: [ROW] cmd_data is a row of the interpreter table.
+        let row = unsafe { line.row::<InterpreterSettings>() };
+        take(&line, row.name, row.scope, |config, text, reading| {
+            let options = &mut config.written.interpreters;
+            let around = line.inside(SECTION);
+            let section = options.sections.iter_mut().rfind(|section| Some(&section.origin) == around.as_ref());
+            let settings = section.map_or(&mut options.general, |section| &mut section.settings);
+            (row.set)(settings, text, reading).map_err(|error| error.to_string())
+        })
+    }
+
+    /// Takes `<WSGIInterpreterOptions>` and what is inside.
+    fn begin_section(parms: *mut ffi::cmd_parms, _settings: *mut c_void, arguments: *const c_char) -> *const c_char,
+        or DEFECT.as_ptr();
+    {
+        // SAFETY: [CONF] what httpd gave to this setter.
+        let Some(line) = (unsafe { Line::new(parms, arguments) }) else { return ptr::null() };
+        let refused = take(&line, SECTION, Scope::Global, |config, text, reading| {
+            let selectors = Selectors::parse(text, reading).map_err(|error| error.to_string())?;
+            let settings = InterpreterSettings::default();
+            config.written.interpreters.sections.push(Section { selectors, settings, origin: reading.origin.clone() });
+            let ours = |name: &String| {
+                InterpreterSettings::ROWS.iter().any(|row| row.name.eq_ignore_ascii_case(name))
+            };
+            for name in line.children().filter(|name| !ours(name)) {
+                reading.doubt(format!("{name} does not belong into it and counts as if written outside"), "move it out");
+            }
+            Ok(())
         });
-        result.map_or_else(|error| complain(pool, row.name, &error), |()| ptr::null())
+        if refused.is_null() { line.walk() } else { refused }
     }
 
     /// Takes a directive of the directory table.
     fn set_directory(parms: *mut ffi::cmd_parms, settings: *mut c_void, arguments: *const c_char) -> *const c_char,
-        or c"a defect in mod_wsgi_rs was caught; see the error log".as_ptr();
+        or DEFECT.as_ptr();
     {
-        // SAFETY: [CONF] httpd's parameters of this call.
-        let parms = unsafe { &*parms };
+        // SAFETY: [CONF] what httpd gave to this setter.
+        let Some(line) = (unsafe { Line::new(parms, arguments) }) else { return ptr::null() };
         // SAFETY: [ROW] cmd_data is a row of the directory table.
-        let row = unsafe { &*parms.info.cast::<Row<DirectorySettings>>() };
+        let row = unsafe { line.row::<DirectorySettings>() };
         // SAFETY: [CONF] made by `create_directory` for this section, which is being read now.
         let Some(settings) = (unsafe { settings.cast::<DirectorySettings>().as_mut() }) else { return ptr::null() };
-        let result = with_arguments(arguments, |text| {
-            (row.set)(settings, text, &origin(parms)).map_err(|error| error.to_string())
-        });
-        // SAFETY: [POOL] the pool of the configuration or of the request.
-        let pool = unsafe { Pool::new(parms.pool) };
-        result.map_or_else(|error| complain(pool, row.name, &error), |()| ptr::null())
+        take_in_section(&line, row, settings)
     }
 }
 
-fn with_arguments(arguments: *const c_char, set: impl FnOnce(&str) -> Result<(), String>) -> Result<(), String> {
-    // SAFETY: [CSTR] httpd's rest of the line.
-    let bytes = unsafe { crate::apache::bytes(arguments) }.unwrap_or_default();
-    set(std::str::from_utf8(bytes).map_err(|_| "is not written in UTF-8".to_owned())?)
+/// Takes a directive of a server: what it says, what is doubtful about it, or httpd's complaint.
+fn take(
+    line: &Line<'_>,
+    directive: &'static str,
+    scope: Scope,
+    set: impl FnOnce(&mut ServerConfig, &str, &mut Reading) -> Result<(), String>,
+) -> *const c_char {
+    if scope == Scope::Global && line.server.is_virtual() {
+        return line.complaint(directive, "is for the main server only; move it out of <VirtualHost>");
+    }
+    let mut reading = Reading::at(line.origin());
+    let result = line.text().and_then(|text| {
+        ServerConfig::change(&line.server, |config| {
+            set(config, text, &mut reading)?;
+            let told = reading.doubts.into_iter().map(|doubt| Told::new(directive, &reading.origin, doubt));
+            config.written.doubts.extend(told);
+            Ok(())
+        })
+        .unwrap_or(Ok(()))
+    });
+    result.map_or_else(|problem| line.complaint(directive, &problem), |()| ptr::null())
 }
 
-fn complain(pool: Pool<'_>, directive: &str, problem: &str) -> *const c_char {
-    pool.concat(&[directive.as_bytes(), b" ", problem.replace('\0', " ").as_bytes()])
+/// Takes a directive of a section, or of an `.htaccess` file.
+fn take_in_section(
+    line: &Line<'_>,
+    row: &'static Row<DirectorySettings>,
+    settings: &mut DirectorySettings,
+) -> *const c_char {
+    let mut reading = Reading::at(line.origin());
+    let result = line.text().and_then(|text| {
+        (row.set)(settings, text, &mut reading).map_err(|error| error.to_string())?;
+        let origin = reading.origin.clone();
+        let told = reading.doubts.drain(..).map(|doubt| Told::new(row.name, &origin, doubt));
+        if line.is_htaccess() {
+            told.for_each(|told| tell_once(line, told));
+            return Ok(());
+        }
+        let mut alone = DirectorySettings::default();
+        let told: Vec<_> = told.collect();
+        (row.set)(&mut alone, text, &mut reading).map_err(|error| error.to_string())?;
+        ServerConfig::change(&line.server, |config| {
+            config.written.doubts.extend(told);
+            config.written.mentions.push(Mention { section: line.section(), settings: alone });
+        });
+        Ok(())
+    });
+    result.map_or_else(|problem| line.complaint(row.name, &problem), |()| ptr::null())
 }
 
-fn origin(parms: &ffi::cmd_parms) -> Origin {
-    // SAFETY: [CONF] the directive being read.
-    let Some(directive) = (unsafe { parms.directive.as_ref() }) else { return Origin::default() };
-    // SAFETY: [CSTR] the name of the file it stands in.
-    let file = unsafe { crate::apache::bytes(directive.filename) }.unwrap_or_default();
-    Origin { file: String::from_utf8_lossy(file).into(), line: u32::try_from(directive.line_num).unwrap_or(0) }
+/// Logs a doubt about an `.htaccess` file, which is read for each request, once in each child.
+fn tell_once(line: &Line<'_>, told: Told) {
+    static SAID: Mutex<Option<HashSet<Told>>> = Mutex::new(None);
+    const MOST: usize = 1000;
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    let said = said.get_or_insert_default();
+    let event = told.event();
+    if said.len() < MOST && said.insert(told) {
+        log::line(&line.server, event.level(), event.to_string().as_bytes());
+    }
 }
+
+/// What httpd says if a setter stopped at a defect.
+const DEFECT: &CStr = c"a defect in mod_wsgi_rs was caught; see the error log";
+/// The one section of ours.
+const SECTION: &str = "<WSGIInterpreterOptions";
+const C_SECTION: &CStr = c"<WSGIInterpreterOptions";
 
 /// The command table; httpd only reads it.
 struct Commands([ffi::command_rec; COUNT]);
@@ -176,7 +268,7 @@ struct Commands([ffi::command_rec; COUNT]);
 // SAFETY: [ROW] the table and everything it points to is constant.
 unsafe impl Sync for Commands {}
 
-const COUNT: usize = ServerSettings::ROWS.len() + DirectorySettings::ROWS.len() + 1;
+const COUNT: usize = ServerSettings::ROWS.len() + DirectorySettings::ROWS.len() + InterpreterSettings::ROWS.len() + 2;
 
 static COMMANDS: Commands = Commands(table());
 
@@ -208,6 +300,15 @@ const fn table() -> [ffi::command_rec; COUNT] {
         table[at + place] = command(row.c_name, row.c_summary, (&raw const *row).cast(), row.scope, set_directory);
         place += 1;
     }
+    at += place;
+    place = 0;
+    while place < InterpreterSettings::ROWS.len() {
+        let row = &InterpreterSettings::ROWS[place];
+        table[at + place] = command(row.c_name, row.c_summary, (&raw const *row).cast(), row.scope, set_interpreter);
+        place += 1;
+    }
+    let summary = c"Settings for some interpreters.";
+    table[at + place] = command(C_SECTION, summary, ptr::null(), Scope::Global, begin_section);
     table
 }
 
@@ -235,5 +336,6 @@ const fn contexts(scope: Scope) -> c_int {
         Scope::Global | Scope::Server => ffi::RSRC_CONF,
         Scope::Directory => ffi::RSRC_CONF | ffi::ACCESS_CONF,
         Scope::FileInfo => ffi::OR_FILEINFO,
+        Scope::AuthConfig => ffi::OR_AUTHCFG,
     }
 }

@@ -23,10 +23,12 @@ use model::embedded::{Call, Ending, HostTable, MainEnd, Setup, Table, Text};
 use model::event::{Event, Level};
 use model::resolve::{Refusal, Target};
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, ptr, thread};
 
@@ -83,10 +85,8 @@ pub struct Python {
 /// What a request runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Script<'a> {
-    /// The script's path.
-    pub path: &'a [u8],
-    /// Interpreter and callable.
-    pub target: &'a Target,
+    /// Script, interpreter and callable.
+    pub target: &'a Target<'a>,
     /// Whether a changed script is loaded again.
     pub reloading: OnOff,
 }
@@ -109,28 +109,14 @@ fn runtime_places() -> Vec<PathBuf> {
 /// In a child: notes what Python needs, starts it in the background if an alias will need it, and ends it with the child.
 pub fn child_started(child: Child, pool: Pool<'_>, server: Server<'_>) {
     let Some(config) = ServerConfig::of(&server) else { return };
-    let text = |value: Option<&String>| value.cloned().unwrap_or_default();
-    let home = config.settings.python_home().as_ref().map(|home| &home.0);
-    let aliases = || {
-        server
-            .chain()
-            .filter_map(|server| ServerConfig::of(&server))
-            .flat_map(|config| &config.settings.script_aliases().0)
-    };
-    let embedded = |group: Option<&str>| group.is_none_or(str::is_empty);
-    let mut preloads: Vec<_> = aliases()
-        .filter_map(|alias| Some((alias.preload()?, alias)))
-        .filter(|((process_group, _), _)| process_group.is_empty())
-        .map(|((_, application_group), alias)| (application_group.to_owned(), alias.target.clone()))
-        .collect();
-    let mut known = HashSet::new();
-    preloads.retain(|preload| known.insert(preload.clone()));
-    let wanted = aliases().any(|alias| embedded(alias.process_group.as_deref()));
+    let settings = &config.written.settings;
+    let home = Some(settings.python_home().as_str()).filter(|home| !home.is_empty());
+    let (preloads, wanted) = needs(server);
     let startup = Startup {
         child,
         configuration: Configuration {
-            home: home.cloned().unwrap_or_else(|| env!("MOD_WSGI_RS_DEFAULT_PYTHON").to_owned()),
-            path: text(config.settings.python_path().as_ref().map(|path| &path.0)),
+            home: home.unwrap_or(env!("MOD_WSGI_RS_DEFAULT_PYTHON")).to_owned(),
+            path: config.written.interpreters.general.python_path().0.clone(),
             preloads,
         },
         phase: Mutex::new(Phase::Idle),
@@ -143,10 +129,45 @@ pub fn child_started(child: Child, pool: Pool<'_>, server: Server<'_>) {
     let startup: &'static Startup = Box::leak(Box::new(startup));
     STARTUP.store(ptr::from_ref(startup).cast_mut(), Ordering::Release);
     pool.on_clear(stop);
-    if wanted && !config.settings.restrict_embedded().is_on() {
+    if wanted && !settings.restrict_embedded().is_on() {
         startup.begin(&mut startup.lock());
     }
 }
+
+/// The scripts that this child loads ahead of requests, each with its interpreter, and whether it will need Python.
+fn needs(main: Server<'_>) -> (Vec<(String, String)>, bool) {
+    let mut preloads = Vec::new();
+    let mut wanted = false;
+    for settings in main.chain().filter_map(|server| ServerConfig::of(&server)).map(|config| &config.written.settings) {
+        for import in
+            settings.import_scripts().0.iter().filter(|import| import.options.process_group().name().is_empty())
+        {
+            wanted = true;
+            preloads.push((import.options.application_group().name().to_owned(), import.path.clone()));
+        }
+        for alias in &settings.script_aliases().0 {
+            wanted |= alias.options.process_group.as_ref().is_none_or(|group| group.fixed() == Some(""));
+            if let Some(("", application_group)) = alias.preload() {
+                preloads.push((application_group.to_owned(), alias.target.clone()));
+            }
+        }
+    }
+    let mut known = HashSet::new();
+    preloads.retain(|preload| known.insert(preload.clone()));
+    (preloads, wanted)
+}
+
+/// Whether this child runs requests for the target's process group: those without one. In tests it stands in for all
+/// groups, so that routing can be tested before there are daemon processes.
+pub fn stands_in_for(target: &Target<'_>) -> Result<(), Refusal> {
+    if target.process_group.is_empty() || *IN_A_TEST {
+        return Ok(());
+    }
+    Err(Refusal::DaemonModeMissing(String::from_utf8_lossy(&target.process_group).into_owned()))
+}
+
+/// Whether httpd was started by the tests, as an environment variable of its own says.
+static IN_A_TEST: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MOD_WSGI_RS_TEST").is_some());
 
 fn startup() -> Option<&'static Startup> {
     // SAFETY: [CHILD] null, or leaked by `child_started`.
@@ -266,14 +287,27 @@ impl Startup {
     fn preload(&self) {
         let Ok(python) = python(self.child) else { return };
         for (application_group, script) in &self.configuration.preloads {
-            let modified = fs::metadata(script).and_then(|data| data.modified()).ok();
-            let modified = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-            let modified = modified.and_then(|time| i64::try_from(time.as_micros()).ok()).unwrap_or(0);
+            let modified = modified_at(Path::new(script));
             let (group, script) = (Text::from(application_group.as_str()), Text::from(script.as_str()));
             // SAFETY: [TABLE] Python is ready, and this thread holds no interpreter.
             unsafe { (python.table.preload)(group, script, modified) };
         }
     }
+}
+
+/// When the script was changed last, in microseconds; httpd has looked already if it is the file asked for.
+fn modified(request: &Request<'_>, script: &[u8]) -> i64 {
+    if script == request.file_name() {
+        request.file_modified()
+    } else {
+        modified_at(Path::new(OsStr::from_bytes(script)))
+    }
+}
+
+fn modified_at(path: &Path) -> i64 {
+    let modified = fs::metadata(path).and_then(|data| data.modified()).ok();
+    let modified = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    modified.and_then(|time| i64::try_from(time.as_micros()).ok()).unwrap_or(0)
 }
 
 /// The runtime directory as this process reaches it.
@@ -297,8 +331,8 @@ impl Python {
     ) -> Ending {
         let call = Call {
             application_group: Text::new(&script.target.application_group),
-            script: Text::new(script.path),
-            script_mtime: request.file_modified(),
+            script: Text::new(script.target.script),
+            script_mtime: modified(request, script.target.script),
             callable: Text::new(&script.target.callable),
             script_reloading: script.reloading.is_on().into(),
             https: environ.is_https().into(),
@@ -332,11 +366,9 @@ callbacks! {
     }
 }
 
-/// Panics if the tests ask for it, to show that the fence holds: needs an environment variable of httpd's own.
+/// Panics if the tests ask for it, to show that the fence holds.
 pub fn panic_for_a_test(request: &Request<'_>) {
-    static ALLOWED: std::sync::LazyLock<bool> =
-        std::sync::LazyLock::new(|| std::env::var_os("MOD_WSGI_RS_TEST").is_some());
-    if *ALLOWED && request.environment().find(c"MOD_WSGI_RS_TEST_PANIC").is_some() {
+    if *IN_A_TEST && request.environment().find(c"MOD_WSGI_RS_TEST_PANIC").is_some() {
         #[allow(clippy::panic, reason = "its purpose")]
         {
             panic!("asked for by a test");

@@ -9,6 +9,7 @@ use model::directive::value::{HeadMapping, OnOff};
 use model::embedded::{Entry, Text, ValueKind};
 use model::environ::{HeaderKey, Key, header_key, spell};
 use model::group::{collapse_slashes, script_name};
+use model::resolve::{Facts, Route, Target};
 use std::borrow::Cow;
 
 /// The entries of an environ, in an order in which later ones win.
@@ -30,7 +31,7 @@ pub struct Choices {
 
 impl<'r> Environ<'r> {
     /// Builds the entries for `request`.
-    pub fn build(request: Request<'r>, choices: Choices) -> Self {
+    pub fn build(request: Request<'r>, choices: Choices, facts: &Facts<'r>, target: &Target<'_>) -> Self {
         let mut environ = Self { entries: Vec::with_capacity(64), request, https: false };
         environ.add_environment();
         environ.add_headers(choices.pass_authorization);
@@ -39,6 +40,7 @@ impl<'r> Environ<'r> {
         environ.add_server();
         environ.add_client();
         environ.add_details();
+        environ.add_target(facts.route, target);
         environ.https |= request.is_encrypted();
         environ
     }
@@ -187,10 +189,18 @@ impl<'r> Environ<'r> {
         }
     }
 
+    fn add_target(&mut self, route: Route<'r>, target: &Target<'_>) {
+        let handler_script = if let Route::Handler(handler) = route { handler.path.as_bytes() } else { b"" };
+        self.add(Key::MOD_WSGI_HANDLER_SCRIPT, handler_script);
+        if !target.process_group.is_empty() {
+            let name = self.request.pool().bytes(&[&target.process_group]);
+            self.add(Key::MOD_WSGI_PROCESS_GROUP, name);
+        }
+    }
+
     fn add_details(&mut self) {
         let mut request = self.request;
         self.add(Key::MOD_WSGI_REQUEST_HANDLER, request.handler().unwrap_or_default());
-        self.add(Key::MOD_WSGI_HANDLER_SCRIPT, b"");
         self.add(Key::MOD_WSGI_LISTENER_HOST, request.listener_host());
         self.add_number(Key::MOD_WSGI_LISTENER_PORT, request.local_port());
         if let Some(id) = request.log_id() {

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::alias::is_ours;
+use crate::alias;
 use crate::apache::log;
 use crate::apache::process::Child;
 use crate::apache::request::{Request, Verdict};
@@ -13,42 +13,70 @@ use crate::embedded::{self, Script};
 use crate::environ::{Choices, Environ};
 use crate::facts;
 use model::directive::value::OnOff;
-use model::resolve::{Facts, Refusal, resolve};
+use model::event::Event;
+use model::resolve::{Facts, Refusal, Route, Rules, resolve};
 use model::settings::DirectorySettings;
 
 /// Handles a request whose handler is one of ours; others are declined before anything else is looked at.
 pub fn handle(child: Child, request: Request<'_>) -> Verdict {
-    if !is_ours(&request) {
-        return Verdict::Declined;
+    let directory = directory_settings(&request);
+    match facts::route(&request, directory) {
+        Some(route) => answer(child, request, route, directory),
+        None => Verdict::Declined,
     }
-    embedded::panic_for_a_test(&request);
-    let facts = facts::read(&request);
-    let silent = DirectorySettings::default();
-    let settings = directory_settings(&request).unwrap_or(&silent);
-    serve(child, request, &facts, settings).unwrap_or_else(|refusal| refuse(&request, &facts, &refusal))
 }
 
-fn serve(
+/// Handles a request that an alias sent to a script but that another handler's name keeps from us, if that handler did
+/// not take it: httpd would serve the script's source.
+pub fn rescue(child: Child, request: Request<'_>) -> Verdict {
+    match alias::in_force(&request) {
+        Some(alias) => answer(child, request, Route::Alias(alias), directory_settings(&request)),
+        None => Verdict::Declined,
+    }
+}
+
+fn answer<'r>(
     child: Child,
-    mut request: Request<'_>,
-    facts: &Facts<'_>,
-    settings: &DirectorySettings,
-) -> Result<Verdict, Refusal> {
-    let silent = ServerConfig::default();
-    let server = request.server().and_then(|server| ServerConfig::of(&server)).unwrap_or(&silent);
+    request: Request<'r>,
+    route: Route<'r>,
+    directory: Option<&'r DirectorySettings>,
+) -> Verdict {
+    embedded::panic_for_a_test(&request);
+    let silent = (ServerConfig::default(), DirectorySettings::default());
+    let config = request.server().and_then(|server| ServerConfig::of(&server)).unwrap_or(&silent.0);
+    let directory = directory.unwrap_or(&silent.1);
+    let facts = facts::read(&request, route, config);
+    let rules = Rules { global: &config.written.settings, directory, groups: &config.groups };
+    serve(child, request, &facts, rules).unwrap_or_else(|refusal| refuse(&request, &facts, &refusal))
+}
+
+fn serve(child: Child, mut request: Request<'_>, facts: &Facts<'_>, rules: Rules<'_>) -> Result<Verdict, Refusal> {
     let variables = |name: &str| facts::variable(&request, name);
-    let target = resolve(facts, &server.settings, settings, &variables)?;
+    let target = resolve(facts, rules, &variables)?;
+    embedded::stands_in_for(&target)?;
     let python = embedded::python(child)?;
 
     request.clear_content_type();
     let choices =
-        Choices { pass_authorization: target.pass_authorization, map_head_to_get: *settings.map_head_to_get() };
-    let environ = Environ::build(request, choices);
-    let sendfile = OnOff::from(settings.enable_sendfile().is_on() && request.may_use_sendfile());
+        Choices { pass_authorization: target.pass_authorization, map_head_to_get: *rules.directory.map_head_to_get() };
+    let environ = Environ::build(request, choices, facts, &target);
+    let sendfile = OnOff::from(rules.directory.enable_sendfile().is_on() && request.may_use_sendfile());
     let mut exchange = Exchange::new(request, sendfile);
-    let script = Script { path: facts.script, target: &target, reloading: *settings.script_reloading() };
+    let script = Script { target: &target, reloading: *rules.directory.script_reloading() };
     let ending = python.run(&request, script, &environ, &mut exchange);
     Ok(exchange.finish(ending))
+}
+
+/// Refuses requests whose access a script should decide: access scripts do not run yet, and nobody comes in unasked.
+pub fn check_access(request: Request<'_>) -> Verdict {
+    let Some(directory) = directory_settings(&request) else { return Verdict::Declined };
+    match directory.access_script() {
+        Some(script) => {
+            log::request_event(&request, &Event::AccessScriptMissing { hook: script.path.clone() });
+            Verdict::Status(500)
+        }
+        None => Verdict::Declined,
+    }
 }
 
 fn refuse(request: &Request<'_>, facts: &Facts<'_>, refusal: &Refusal) -> Verdict {

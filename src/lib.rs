@@ -14,6 +14,8 @@ mod environ;
 mod facts;
 mod ffi;
 mod handler;
+mod routes;
+mod verify;
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_ulong};

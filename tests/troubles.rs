@@ -153,7 +153,8 @@ fn headers_set_by_other_modules_are_checked_too() {
 
 #[test]
 fn a_process_group_is_refused_while_there_are_no_daemons() {
-    let httpd = site().config("WSGIScriptAlias /d \"@APPS@/environ.py\" process-group=site").start();
+    let httpd =
+        site().config("WSGIDaemonProcess site\nWSGIScriptAlias /d \"@APPS@/environ.py\" process-group=site").start();
     httpd.expect(event::DAEMON_MODE_MISSING);
     httpd.get("/d").expect(500);
     httpd.get("/e").expect(200);

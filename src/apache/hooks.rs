@@ -6,7 +6,7 @@ use super::process::{self, Child, Parent};
 use super::request::{Request, Verdict};
 use super::server::Server;
 use crate::boundary::{callbacks, quiet_panics};
-use crate::{alias, embedded, ffi, handler};
+use crate::{alias, embedded, ffi, handler, verify};
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
@@ -36,16 +36,35 @@ callbacks! {
         // SAFETY: [HTTPD] as above.
         unsafe { ffi::ap_hook_handler(Some(handle), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
         // SAFETY: [HTTPD] as above.
+        unsafe { ffi::ap_hook_handler(Some(rescue), ptr::null(), ptr::null(), ffi::APR_HOOK_LAST) };
+        // SAFETY: [HTTPD] as above.
+        unsafe { ffi::ap_hook_access_checker(Some(check_access), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
+        // SAFETY: [HTTPD] as above.
+        unsafe { ffi::ap_hook_check_config(Some(check), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
+        // SAFETY: [HTTPD] as above.
         unsafe { ffi::ap_hook_post_config(Some(configured), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
         // SAFETY: [HTTPD] as above.
         unsafe { ffi::ap_hook_child_init(Some(child_started), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
     }
 
-    /// In the parent, once the configuration has been read: opens what children inherit.
+    /// In the parent, once the configuration has been read, also when it is only tested: looks at it as a whole.
+    fn check(
+        _pool: *mut ffi::apr_pool_t, _log: *mut ffi::apr_pool_t, _temporary: *mut ffi::apr_pool_t, server: *mut ffi::server_rec,
+    ) -> c_int, or ffi::HTTP_INTERNAL_SERVER_ERROR; {
+        // SAFETY: [CONF] the main server, alive until the configuration is read again.
+        let Some(main) = (unsafe { Server::new(server) }) else { return ffi::OK };
+        if verify::configuration(Parent(()), main) { ffi::OK } else { ffi::HTTP_INTERNAL_SERVER_ERROR }
+    }
+
+    /// In the parent, after that, when the server will run: opens what children inherit.
     fn configured(
-        pool: *mut ffi::apr_pool_t, _log: *mut ffi::apr_pool_t, _temporary: *mut ffi::apr_pool_t, _server: *mut ffi::server_rec,
+        pool: *mut ffi::apr_pool_t, _log: *mut ffi::apr_pool_t, _temporary: *mut ffi::apr_pool_t, server: *mut ffi::server_rec,
     ) -> c_int, or ffi::OK; {
         if !process::is_rehearsal() {
+            // SAFETY: [CONF] the main server, alive until the configuration is read again.
+            if let Some(main) = unsafe { Server::new(server) } {
+                verify::tell(Parent(()), main);
+            }
             // SAFETY: [POOL] the configuration pool, in the parent's only thread.
             let pool = unsafe { Pool::new(pool) };
             process::add_to_banner(pool, c"mod_wsgi_rs/0.1.0");
@@ -66,6 +85,19 @@ callbacks! {
     fn translate(request: *mut ffi::request_rec) -> c_int, or ffi::HTTP_INTERNAL_SERVER_ERROR; {
         // SAFETY: [REQ] the request of this hook.
         unsafe { Request::new(request) }.map_or(Verdict::Declined, alias::translate).into()
+    }
+
+    /// Decides who may come in, where a script should.
+    fn check_access(request: *mut ffi::request_rec) -> c_int, or ffi::HTTP_INTERNAL_SERVER_ERROR; {
+        // SAFETY: [REQ] the request of this hook.
+        unsafe { Request::new(request) }.map_or(Verdict::Declined, handler::check_access).into()
+    }
+
+    /// Answers a request for a script that nobody else took.
+    fn rescue(request: *mut ffi::request_rec) -> c_int, or ffi::HTTP_INTERNAL_SERVER_ERROR; {
+        // SAFETY: [REQ] the request of this hook.
+        let request = unsafe { Request::new(request) };
+        request.map_or(Verdict::Declined, |request| handler::rescue(Child(()), request)).into()
     }
 
     /// Answers a request for a script.

@@ -9,6 +9,11 @@ use std::ffi::{CStr, CString, c_char};
 #[derive(Debug, Clone, Copy)]
 pub struct Regex(*mut ffi::ap_regex_t);
 
+// SAFETY: [CONF] a compiled expression is only read, by any thread.
+unsafe impl Send for Regex {}
+// SAFETY: [CONF] as above.
+unsafe impl Sync for Regex {}
+
 /// What a search found.
 #[derive(Debug, Clone, Copy)]
 pub struct Match([ffi::ap_regmatch_t; GROUPS]);

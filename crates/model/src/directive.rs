@@ -6,6 +6,9 @@
 //! `command_rec`, the reference page, and the tests over the whole table. How a value is written, merged and sampled
 //! belongs to its type: see [`value`].
 
+pub mod number;
+pub mod options;
+pub mod retired;
 pub mod value;
 pub mod words;
 
@@ -26,6 +29,8 @@ pub enum Scope {
     Directory,
     /// Everywhere, and `.htaccess` under `AllowOverride FileInfo`.
     FileInfo,
+    /// `<Directory>`-like sections, and `.htaccess` under `AllowOverride AuthConfig`.
+    AuthConfig,
 }
 
 impl Scope {
@@ -37,12 +42,13 @@ impl Scope {
             Self::Server => "server config, virtual host",
             Self::Directory => "server config, virtual host, directory",
             Self::FileInfo => "server config, virtual host, directory, .htaccess (FileInfo)",
+            Self::AuthConfig => "directory, .htaccess (AuthConfig)",
         }
     }
 }
 
 /// Where a setting was written.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Origin {
     /// Path of the configuration file.
     pub file: Arc<str>,
@@ -63,6 +69,37 @@ pub struct Set<T> {
     pub value: T,
     /// Where it was written last.
     pub origin: Origin,
+}
+
+/// Something that is accepted because the reference accepts it, but that probably means something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// What is written and how it is understood.
+    pub problem: String,
+    /// What to write instead.
+    pub fix: String,
+}
+
+/// One directive being read: where it stands, and what is doubtful about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// Where it stands.
+    pub origin: Origin,
+    /// What will be told as warnings.
+    pub doubts: Vec<Doubt>,
+}
+
+impl Reading {
+    /// Begins to read the directive at `origin`.
+    #[must_use]
+    pub fn at(origin: Origin) -> Self {
+        Self { origin, doubts: Vec::new() }
+    }
+
+    /// Notes a doubt.
+    pub fn doubt(&mut self, problem: impl Into<String>, fix: impl Into<String>) {
+        self.doubts.push(Doubt { problem: problem.into(), fix: fix.into() });
+    }
 }
 
 /// Why the arguments of a directive were refused.
@@ -95,6 +132,9 @@ pub enum ArgumentError {
     /// An option is malformed or unknown.
     #[error(transparent)]
     Option(#[from] OptionError),
+    /// Options that exclude each other, or that cannot be left out.
+    #[error("{0}")]
+    Combination(&'static str),
 }
 
 /// One row of a directive table whose settings are kept in `S`.
@@ -117,10 +157,14 @@ pub struct Row<S: 'static> {
     pub default: fn() -> String,
     /// Arguments that are accepted.
     pub good: &'static str,
-    /// Arguments that are refused.
-    pub bad: &'static str,
+    /// Arguments that are refused; `None` if all are taken.
+    pub bad: Option<&'static str>,
     /// Takes the arguments as httpd hands them over and puts them into the settings.
-    pub set: fn(&mut S, &str, &Origin) -> Result<(), ArgumentError>,
+    pub set: fn(&mut S, &str, &mut Reading) -> Result<(), ArgumentError>,
+    /// Whether a silent virtual host or section has the value of what surrounds it.
+    pub inherited: bool,
+    /// Whether it may be written without arguments.
+    pub bare: bool,
 }
 
 impl<S> Row<S> {
@@ -221,11 +265,13 @@ macro_rules! row {
             default: $default,
             good: <$written as $crate::directive::value::Written>::GOOD,
             bad: <$written as $crate::directive::value::Written>::BAD,
-            set: |settings, arguments, origin| {
-                let value = <$written as $crate::directive::value::Written>::parse(arguments, origin)?;
-                $crate::directive::put(&mut settings.$field, value, origin);
+            set: |settings, arguments, reading| {
+                let value = <$written as $crate::directive::value::Written>::parse(arguments, reading)?;
+                $crate::directive::put(&mut settings.$field, value, &reading.origin);
                 Ok(())
             },
+            inherited: <<$written as $crate::directive::value::Written>::Value as $crate::directive::value::Kept>::INHERITED,
+            bare: <$written as $crate::directive::value::Written>::BARE,
         }
     };
 }
@@ -262,6 +308,7 @@ pub(crate) fn put<T: value::Kept>(field: &mut Option<Arc<Set<T>>>, value: T, ori
 /// Merges one field.
 pub(crate) fn inherit<T: value::Kept>(outer: Option<&Arc<Set<T>>>, inner: Option<&Arc<Set<T>>>) -> Option<Arc<Set<T>>> {
     match (outer, inner) {
+        _ if !T::INHERITED => inner.cloned(),
         (Some(outer), Some(inner)) => T::inherit(&outer.value, &inner.value)
             .map(|value| Arc::new(Set { value, origin: inner.origin.clone() }))
             .or_else(|| Some(inner.clone())),

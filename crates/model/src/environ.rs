@@ -165,10 +165,16 @@ pub enum HeaderKey {
     ProxyAuthorization,
 }
 
+/// Whether a request header of this name can be passed on at all.
+#[must_use]
+pub fn may_be_header(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+}
+
 /// Decides what becomes of the request header `name`.
 #[must_use]
 pub fn header_key(name: &[u8]) -> HeaderKey {
-    if name.is_empty() || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
+    if !may_be_header(name) {
         return HeaderKey::Withheld;
     }
     match name.len() {

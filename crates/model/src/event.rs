@@ -3,7 +3,7 @@
 //!
 //! A row of the table is the event's whole definition. Numbers are stable: wording may change under a number, a retired
 //! number stays listed in [`RETIRED`] and is never used again. 01xx: starting Python; 02xx: scripts and applications;
-//! 03xx: requests refused before an application runs; 04xx: answers; 05xx: the module itself.
+//! 03xx: requests refused before an application runs; 04xx: answers; 05xx: the module itself; 06xx: the configuration.
 
 use std::fmt;
 
@@ -288,15 +288,47 @@ events! {
         action "Set the variable, for instance with SetEnv, wherever the directive applies.";
     312 Error DaemonModeMissing { process_group: String }
         "process group '{process_group}' was selected, but this version has no daemon processes yet"
-        cause "A WSGIScriptAlias has a process-group option; this version runs embedded mode only."
+        cause "A request resolves to a process group; this version runs embedded mode only."
         outcome "500."
-        action "Remove the option, or keep using the reference module for this site for now.";
+        action "Use embedded mode, or keep using the reference module for this site for now.";
+
+    313 Error GroupUnknown { process_group: String, script: String }
+        "'{script}' was not run: no WSGIDaemonProcess declares a process group named '{process_group}'"
+        cause "A request selects a process group that the configuration does not have; names are compared exactly."
+        outcome "500."
+        action "Declare the group with WSGIDaemonProcess, or correct the name in WSGIProcessGroup or the process-group option.";
+    314 Error GroupNotVisible { process_group: String, server: String, script: String }
+        "'{script}' was not run: process group '{process_group}' belongs to a virtual host with another ServerName than '{server}'"
+        cause "A process group that a virtual host declares can be used by virtual hosts of the same ServerName only."
+        outcome "500."
+        action "Declare the group outside of virtual hosts, or in the one that uses it.";
+    315 Error GroupRestricted { process_group: String, script: String }
+        "'{script}' was not run: WSGIRestrictProcess does not permit process group '{process_group}'"
+        cause "The selected process group, or embedded mode if the name is empty, is not in the list of WSGIRestrictProcess."
+        outcome "403."
+        action "Select a permitted group, or add this one to the list (%{{GLOBAL}} for embedded mode).";
+    316 Error DispatchMissing { hook: String, script: String }
+        "'{script}' was not run: this version cannot run the dispatch script '{hook}' yet"
+        cause "WSGIDispatchScript decides where the request goes, and this version does not run dispatch scripts."
+        outcome "500."
+        action "Name the groups in the configuration, or keep using the reference module for this site for now.";
+    317 Error AccessScriptMissing { hook: String }
+        "the request was refused: this version cannot run the access script '{hook}' yet"
+        cause "WSGIAccessScript decides who may come in, and this version does not run access scripts."
+        outcome "500; nobody is let in unasked."
+        action "Use httpd's own access rules, or keep using the reference module for this site for now.";
 
     501 Critical Panicked { place: String, message: String }
         "a defect in mod_wsgi_rs was caught at {place}: {message}"
         cause "A part of the module stopped at a violated assumption."
         outcome "500 for the request; the process goes on."
         action "Report it with this line.";
+
+    601 Warning ArgumentDoubtful { directive: String, origin: String, problem: String, fix: String }
+        "{directive} at {origin}: {problem}; {fix}"
+        cause "A directive is written in a way that the reference accepts but that probably means something else, or has no effect any more."
+        outcome "It is understood as the message says."
+        action "Correct the line.";
 }
 
 /// Numbers that were used once and mean nothing any more.

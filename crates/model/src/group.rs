@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Names of groups and callables: what `%{...}` stands for in a request (configuration §3).
 
+use crate::directive::value::OnOff;
 use std::borrow::Cow;
 
 /// What group names are made from.
@@ -16,6 +17,8 @@ pub struct Place<'r> {
     pub uri: &'r [u8],
     /// What follows the script in it.
     pub path_info: &'r [u8],
+    /// `WSGICaseSensitivity`
+    pub case_sensitivity: OnOff,
 }
 
 /// Looks a variable up: request notes, then the request's environment, then httpd's.
@@ -25,32 +28,25 @@ pub type Variables<'r> = dyn Fn(&str) -> Option<Vec<u8>> + 'r;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unset(pub String);
 
-const GLOBAL: &str = "%{GLOBAL}";
+/// The group without a name: embedded mode, the main interpreter.
+pub const GLOBAL: &str = "%{GLOBAL}";
+/// The application group of each application alone.
+pub const RESOURCE: &str = "%{RESOURCE}";
 
-/// The application group that `written` names; `None` is the default, `%{RESOURCE}`.
-pub fn application_group(
-    written: Option<&str>,
-    place: &Place<'_>,
-    variables: &Variables<'_>,
-) -> Result<Vec<u8>, Unset> {
-    let Some(written) = written else { return Ok(resource(place)) };
-    match variable(written) {
-        None => Ok(token(written, place)),
-        Some(name) => {
-            let value = variables(name).filter(|value| !value.is_empty()).ok_or_else(|| Unset(name.to_owned()))?;
-            Ok(match std::str::from_utf8(&value) {
-                Ok(text) if variable(text).is_none() => token(text, place),
-                _ => value,
-            })
-        }
-    }
+/// The name that a process group or application group has in a request.
+pub fn expand(written: &str, place: &Place<'_>, variables: &Variables<'_>) -> Result<Vec<u8>, Unset> {
+    let Some(name) = variable(written) else { return Ok(token(written, place)) };
+    let value = variables(name).filter(|value| !value.is_empty()).ok_or_else(|| Unset(name.to_owned()))?;
+    Ok(match std::str::from_utf8(&value) {
+        Ok(text) if variable(text).is_none() => token(text, place),
+        _ => value,
+    })
 }
 
-/// The callable that `written` names; `None`, an unset variable and unknown `%` forms give `application`.
+/// The callable that `written` names; an unset variable and other forms with `%{` give `application`.
 #[must_use]
-pub fn callable(written: Option<&str>, variables: &Variables<'_>) -> Vec<u8> {
+pub fn callable(written: &str, variables: &Variables<'_>) -> Vec<u8> {
     const DEFAULT: &[u8] = b"application";
-    let Some(written) = written else { return DEFAULT.to_vec() };
     if !written.starts_with('%') {
         return written.as_bytes().to_vec();
     }
@@ -67,7 +63,7 @@ fn token(written: &str, place: &Place<'_>) -> Vec<u8> {
         GLOBAL => Vec::new(),
         "%{SERVER}" => with_port(place.server, place.port),
         "%{HOST}" => with_port(if place.host.is_empty() { place.server } else { place.host }, place.port),
-        "%{RESOURCE}" => resource(place),
+        RESOURCE => resource(place),
         literal => literal.as_bytes().to_vec(),
     }
 }
@@ -75,7 +71,12 @@ fn token(written: &str, place: &Place<'_>) -> Vec<u8> {
 fn resource(place: &Place<'_>) -> Vec<u8> {
     let mut name = with_port(place.server, place.port);
     name.push(b'|');
-    name.extend_from_slice(&collapse_slashes(script_name(place.uri, place.path_info)));
+    let script = collapse_slashes(script_name(place.uri, place.path_info));
+    if place.case_sensitivity.is_on() {
+        name.extend_from_slice(&script);
+    } else {
+        name.extend(script.to_ascii_lowercase());
+    }
     name
 }
 
@@ -144,7 +145,14 @@ mod tests {
     use super::*;
 
     fn place() -> Place<'static> {
-        Place { server: b"www.example.com", host: b"alias.example.com", port: 8080, uri: b"/a//b/c", path_info: b"/c" }
+        Place {
+            server: b"www.example.com",
+            host: b"alias.example.com",
+            port: 8080,
+            uri: b"/a//B/c",
+            path_info: b"/c",
+            case_sensitivity: OnOff::On,
+        }
     }
 
     fn group(written: &str) -> Result<String, Unset> {
@@ -155,7 +163,7 @@ mod tests {
             "EMPTY" => Some(Vec::new()),
             _ => None,
         };
-        application_group(Some(written), &place(), &variables).map(|name| String::from_utf8(name).expect("text"))
+        expand(written, &place(), &variables).map(|name| String::from_utf8(name).expect("text"))
     }
 
     #[test]
@@ -163,17 +171,18 @@ mod tests {
         assert_eq!(group("%{GLOBAL}"), Ok(String::new()));
         assert_eq!(group("%{SERVER}"), Ok("www.example.com:8080".into()));
         assert_eq!(group("%{HOST}"), Ok("alias.example.com:8080".into()));
-        assert_eq!(group("%{RESOURCE}"), Ok("www.example.com:8080|/a/b".into()));
+        assert_eq!(group("%{RESOURCE}"), Ok("www.example.com:8080|/a/B".into()));
         assert_eq!(group("%{OTHER}"), Ok("%{OTHER}".into()));
         assert_eq!(group("plain"), Ok("plain".into()));
-        assert_eq!(application_group(None, &place(), &|_| None), Ok(b"www.example.com:8080|/a/b".to_vec()));
+        let place = Place { case_sensitivity: OnOff::Off, ..place() };
+        assert_eq!(expand(RESOURCE, &place, &|_| None), Ok(b"www.example.com:8080|/a/b".to_vec()));
     }
 
     #[test]
     fn standard_ports_are_left_out() {
         for port in [80, 443] {
             let place = Place { port, ..place() };
-            assert_eq!(application_group(Some("%{SERVER}"), &place, &|_| None), Ok(b"www.example.com".to_vec()));
+            assert_eq!(expand("%{SERVER}", &place, &|_| None), Ok(b"www.example.com".to_vec()));
         }
     }
 
@@ -190,11 +199,11 @@ mod tests {
     #[test]
     fn a_callable_is_named_literally_or_by_a_variable() {
         let variables = |name: &str| (name == "C").then(|| b"main".to_vec());
-        assert_eq!(callable(None, &variables), b"application");
-        assert_eq!(callable(Some("app.py"), &variables), b"app.py");
-        assert_eq!(callable(Some("%{ENV:C}"), &variables), b"main");
-        assert_eq!(callable(Some("%{ENV:D}"), &variables), b"application");
-        assert_eq!(callable(Some("%{GLOBAL}"), &variables), b"application");
+        assert_eq!(callable("app.py", &variables), b"app.py");
+        assert_eq!(callable("%{ENV:C}", &variables), b"main");
+        assert_eq!(callable("%{ENV:D}", &variables), b"application");
+        assert_eq!(callable("%{GLOBAL}", &variables), b"application");
+        assert_eq!(callable("%", &variables), b"application");
     }
 
     #[test]

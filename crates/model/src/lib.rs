@@ -7,16 +7,22 @@
 #![forbid(unsafe_code)]
 
 pub mod alias;
+pub mod configuration;
+pub mod daemon;
 pub mod directive;
 pub mod embedded;
 pub mod environ;
 pub mod event;
 pub mod exchange;
 pub mod group;
+pub mod interpreter;
+pub mod proxy;
 pub mod reference;
 pub mod resolve;
 pub mod response;
+pub mod script;
 pub mod settings;
+pub mod telemetry;
 
 /// Identifies builds whose parts may talk to each other: package version and a hash of this crate.
 pub const BUILD_ID: &str = env!("MOD_WSGI_RS_BUILD_ID");

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where a request goes, or why it is refused: facts of the request and settings in, target or refusal out.
 
-use crate::alias::Alias;
-use crate::directive::value::OnOff;
+use crate::alias::{Alias, AliasOptions};
+use crate::daemon::{Registry, Unselectable};
+use crate::directive::value::{GroupName, OnOff};
 use crate::event::Event;
 use crate::group::{self, Place, Unset, Variables};
 use crate::response::parse_length;
+use crate::script::HandlerScript;
 use crate::settings::{DirectorySettings, ServerSettings};
 use thiserror::Error;
 
@@ -23,17 +25,28 @@ pub enum FileKind {
     File,
 }
 
+/// Which directive or option led to the script.
+#[derive(Debug, Clone, Copy)]
+pub enum Route<'r> {
+    /// The handler of the file alone.
+    File,
+    /// An alias, whose handler is still in force.
+    Alias(&'r Alias),
+    /// The name of a `WSGIHandlerScript`.
+    Handler(&'r HandlerScript),
+}
+
 /// What counts for the decision, read from the request.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'r> {
-    /// The alias that led to the script, if its handler is still in force.
-    pub alias: Option<&'r Alias>,
+    /// What led here.
+    pub route: Route<'r>,
     /// `Options ExecCGI`
     pub execution: OnOff,
     /// `AcceptPathInfo`, as it applies to scripts.
     pub path_info_accepted: OnOff,
-    /// The script's path.
-    pub script: &'r [u8],
+    /// The file that the URL leads to: the script itself, unless a handler script answers for it.
+    pub file_name: &'r [u8],
     /// What that path leads to.
     pub file: FileKind,
     /// What group names are made from.
@@ -48,13 +61,28 @@ pub struct Facts<'r> {
 
 /// What is to run, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct Target<'r> {
+    /// The process group; empty for embedded mode.
+    pub process_group: Vec<u8>,
     /// The interpreter's name; empty for the main interpreter.
     pub application_group: Vec<u8>,
     /// The global to call.
     pub callable: Vec<u8>,
+    /// The script's path.
+    pub script: &'r [u8],
     /// Whether the application gets the `Authorization` header.
     pub pass_authorization: OnOff,
+}
+
+/// The settings that a request's target depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'r> {
+    /// Of the main server.
+    pub global: &'r ServerSettings,
+    /// Of the sections that apply.
+    pub directory: &'r DirectorySettings,
+    /// All process groups.
+    pub groups: &'r Registry,
 }
 
 /// Why a request is not run.
@@ -81,6 +109,14 @@ pub enum Refusal {
     EmbeddedRestricted,
     #[error("variable unset")]
     VariableUnset { directive: &'static str, variable: String },
+    #[error("process group unknown")]
+    GroupUnknown(String),
+    #[error("process group of another virtual host")]
+    GroupNotVisible(String),
+    #[error("process group not permitted")]
+    GroupRestricted(String),
+    #[error("dispatch script cannot run yet")]
+    DispatchMissing(String),
     #[error("daemon mode missing")]
     DaemonModeMissing(String),
     #[error("python unavailable")]
@@ -94,7 +130,7 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::ExecutionForbidden | Self::ScriptIsDirectory => 403,
+            Self::ExecutionForbidden | Self::ScriptIsDirectory | Self::GroupRestricted(_) => 403,
             Self::ScriptMissing | Self::PathInfoRefused => 404,
             Self::TransferEncodingUnknown => 501,
             Self::ChunkedRefused => 411,
@@ -102,6 +138,9 @@ impl Refusal {
             Self::BodyTooLarge => 413,
             Self::EmbeddedRestricted
             | Self::VariableUnset { .. }
+            | Self::GroupUnknown(_)
+            | Self::GroupNotVisible(_)
+            | Self::DispatchMissing(_)
             | Self::DaemonModeMissing(_)
             | Self::PythonUnavailable => 500,
             Self::PythonStarting { .. } => 503,
@@ -118,7 +157,11 @@ impl Refusal {
     #[must_use]
     pub fn event(&self, facts: &Facts<'_>) -> Event {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let script = text(facts.script);
+        let script = match facts.route {
+            Route::Handler(handler) => handler.path.clone(),
+            Route::Alias(_) | Route::File => text(facts.file_name),
+        };
+        let server = text(facts.place.server);
         match self {
             Self::ExecutionForbidden => Event::ExecutionForbidden { script },
             Self::ScriptMissing => Event::ScriptMissing { script },
@@ -136,6 +179,10 @@ impl Refusal {
             Self::VariableUnset { directive, variable } => {
                 Event::VariableUnset { directive: (*directive).to_owned(), variable: variable.clone() }
             }
+            Self::GroupUnknown(group) => Event::GroupUnknown { process_group: group.clone(), script },
+            Self::GroupNotVisible(group) => Event::GroupNotVisible { process_group: group.clone(), server, script },
+            Self::GroupRestricted(group) => Event::GroupRestricted { process_group: group.clone(), script },
+            Self::DispatchMissing(hook) => Event::DispatchMissing { hook: hook.clone(), script },
             Self::DaemonModeMissing(process_group) => Event::DaemonModeMissing { process_group: process_group.clone() },
             Self::PythonUnavailable => Event::PythonUnavailable { script },
             Self::PythonStarting { seconds } => Event::PythonStarting { script, seconds: *seconds },
@@ -143,43 +190,80 @@ impl Refusal {
     }
 }
 
+/// The function that a handler script must have.
+const HANDLER_CALLABLE: &[u8] = b"handle_request";
+
 /// Decides about a request for a WSGI script. The checks are in the reference's order; the first that fails counts.
-pub fn resolve(
-    facts: &Facts<'_>,
-    server: &ServerSettings,
+pub fn resolve<'r>(facts: &Facts<'r>, rules: Rules<'r>, variables: &Variables<'_>) -> Result<Target<'r>, Refusal> {
+    admit_script(facts)?;
+    admit_body(facts, *rules.directory.chunked_request())?;
+    if let Some(hook) = rules.directory.dispatch_script() {
+        return Err(Refusal::DispatchMissing(hook.path.clone()));
+    }
+    let target = choose(facts, rules.directory, variables)?;
+    admit_group(&target.process_group, facts, rules)?;
+    Ok(target)
+}
+
+/// The groups, the callable and the script, as the settings say.
+fn choose<'r>(
+    facts: &Facts<'r>,
     directory: &DirectorySettings,
     variables: &Variables<'_>,
-) -> Result<Target, Refusal> {
-    admit_script(facts)?;
-    admit_body(facts, *directory.chunked_request())?;
-    let option = |pick: fn(&Alias) -> Option<&String>| facts.alias.and_then(pick).map(String::as_str);
-    if let Some(name) = option(|alias| alias.process_group.as_ref()).filter(|name| !name.is_empty()) {
-        return Err(Refusal::DaemonModeMissing(name.to_owned()));
-    }
-    if server.restrict_embedded().is_on() {
-        return Err(Refusal::EmbeddedRestricted);
-    }
-    let group = match option(|alias| alias.application_group.as_ref()) {
-        Some("") => Some("%{GLOBAL}"),
-        Some(name) => Some(name),
-        None => directory.application_group().as_ref().map(|name| name.0.as_str()),
+) -> Result<Target<'r>, Refusal> {
+    let (process_group, application_group, pass_authorization) = match facts.route {
+        Route::File => (None, None, None),
+        Route::Alias(Alias { options, .. }) => {
+            (options.process_group.as_ref(), options.application_group.as_ref(), options.pass_authorization)
+        }
+        Route::Handler(HandlerScript { options, .. }) => {
+            (options.process_group.as_ref(), options.application_group.as_ref(), options.pass_authorization)
+        }
     };
-    let application_group = group::application_group(group, &facts.place, variables)
-        .map_err(|Unset(variable)| Refusal::VariableUnset { directive: "WSGIApplicationGroup", variable })?;
-    let callable = match option(|alias| alias.callable_object.as_ref()) {
-        Some(name) => name.as_bytes().to_vec(),
-        None => group::callable(directory.callable_object().as_ref().map(|name| name.0.as_str()), variables),
+    let expand = |option: Option<&GroupName>, setting: &GroupName, directive| {
+        group::expand(&option.unwrap_or(setting).0, &facts.place, variables)
+            .map_err(|Unset(variable)| Refusal::VariableUnset { directive, variable })
     };
-    let pass_authorization =
-        facts.alias.and_then(|alias| alias.pass_authorization).unwrap_or(*directory.pass_authorization());
-    Ok(Target { application_group, callable, pass_authorization })
+    let (callable, script) = match facts.route {
+        Route::Handler(handler) => (HANDLER_CALLABLE.to_vec(), handler.path.as_bytes()),
+        Route::Alias(Alias { options: AliasOptions { callable_object: Some(name), .. }, .. }) => {
+            (name.0.as_bytes().to_vec(), facts.file_name)
+        }
+        Route::Alias(_) | Route::File => (group::callable(&directory.callable_object().0, variables), facts.file_name),
+    };
+    Ok(Target {
+        process_group: expand(process_group, directory.process_group(), "WSGIProcessGroup")?,
+        application_group: expand(application_group, directory.application_group(), "WSGIApplicationGroup")?,
+        callable,
+        script,
+        pass_authorization: pass_authorization.unwrap_or(*directory.pass_authorization()),
+    })
+}
+
+/// Whether the process group may be used here, and exists.
+fn admit_group(name: &[u8], facts: &Facts<'_>, rules: Rules<'_>) -> Result<(), Refusal> {
+    let text = || String::from_utf8_lossy(name).into_owned();
+    let permitted = rules.directory.restrict_process().as_ref();
+    if permitted.is_some_and(|permitted| !permitted.0.iter().any(|one| one.name().as_bytes() == name)) {
+        return Err(Refusal::GroupRestricted(text()));
+    }
+    if name.is_empty() {
+        return if rules.global.restrict_embedded().is_on() { Err(Refusal::EmbeddedRestricted) } else { Ok(()) };
+    }
+    match rules.groups.select(name, facts.place.server) {
+        Ok(_) => Ok(()),
+        Err(Unselectable::Unknown) => Err(Refusal::GroupUnknown(text())),
+        Err(Unselectable::Hidden) => Err(Refusal::GroupNotVisible(text())),
+    }
 }
 
 fn admit_script(facts: &Facts<'_>) -> Result<(), Refusal> {
-    if facts.alias.is_none() && !facts.execution.is_on() {
+    let handled = matches!(facts.route, Route::Handler(_));
+    if matches!(facts.route, Route::File) && !facts.execution.is_on() {
         return Err(Refusal::ExecutionForbidden);
     }
     match facts.file {
+        _ if handled => {}
         FileKind::Missing => return Err(Refusal::ScriptMissing),
         FileKind::Directory => return Err(Refusal::ScriptIsDirectory),
         FileKind::File => {}

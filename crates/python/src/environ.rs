@@ -62,8 +62,8 @@ fn is_the_server_s(entry: &Entry<'_>) -> bool {
         return !name.contains(&b'.')
             || !OURS.iter().any(|key| KEYS.get(key.index()).map(|text| text.as_bytes()) == Some(name));
     }
-    // Keys are numbered in groups; most are below the first of ours.
-    entry.key < Key::MOD_WSGI_SCRIPT_NAME || !OURS.contains(&entry.key)
+    // Keys are numbered in groups; most are below the first of ours. Where a request runs is for the server to say.
+    entry.key < Key::MOD_WSGI_SCRIPT_NAME || entry.key == Key::MOD_WSGI_PROCESS_GROUP || !OURS.contains(&entry.key)
 }
 
 /// The entries that are the same for every request to a callable of a script.

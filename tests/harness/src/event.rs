@@ -47,5 +47,11 @@ numbers! {
     BODY_TOO_LARGE = 309 "BodyTooLarge",
     VARIABLE_UNSET = 311 "VariableUnset",
     DAEMON_MODE_MISSING = 312 "DaemonModeMissing",
+    GROUP_UNKNOWN = 313 "GroupUnknown",
+    GROUP_NOT_VISIBLE = 314 "GroupNotVisible",
+    GROUP_RESTRICTED = 315 "GroupRestricted",
+    DISPATCH_MISSING = 316 "DispatchMissing",
+    ACCESS_SCRIPT_MISSING = 317 "AccessScriptMissing",
     PANICKED = 501 "Panicked",
+    ARGUMENT_DOUBTFUL = 601 "ArgumentDoubtful",
 }

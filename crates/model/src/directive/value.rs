@@ -2,10 +2,10 @@
 //! The types of directive values: how each is written, merged, shown and sampled.
 
 use super::words::Words;
-use super::{ArgumentError, Origin};
+use super::{ArgumentError, Reading};
 use std::fmt::Debug;
 
-/// How a value is written in a configuration file.
+/// How the arguments of a directive are written in a configuration file.
 pub trait Written {
     /// What is kept.
     type Value: Kept;
@@ -13,15 +13,52 @@ pub trait Written {
     const SYNTAX: &'static str;
     /// Arguments that are accepted.
     const GOOD: &'static str;
-    /// Arguments that are refused.
-    const BAD: &'static str;
+    /// Arguments that are refused; `None` if all are taken, some of them with a warning.
+    const BAD: Option<&'static str>;
+    /// Whether it may be written without arguments.
+    const BARE: bool = false;
 
     /// Reads the arguments as httpd hands them over.
-    fn parse(arguments: &str, origin: &Origin) -> Result<Self::Value, ArgumentError>;
+    fn parse(arguments: &str, reading: &mut Reading) -> Result<Self::Value, ArgumentError>;
+}
+
+/// How a value that is one word is written: as the only argument of a directive, or in an option.
+pub trait Word {
+    /// What is kept.
+    type Value: Kept;
+    /// The manual's syntax of the word.
+    const SYNTAX: &'static str;
+    /// A word that is accepted.
+    const GOOD: &'static str;
+    /// A word that is refused; `None` if all are taken.
+    const BAD: Option<&'static str>;
+    /// Whether an option may have it empty.
+    const EMPTY: bool = false;
+
+    /// Reads the word; `None` if it is not one of these.
+    fn read(word: &str, reading: &mut Reading) -> Option<Self::Value>;
+}
+
+impl<W: Word> Written for W {
+    type Value = W::Value;
+    const SYNTAX: &'static str = W::SYNTAX;
+    const GOOD: &'static str = W::GOOD;
+    const BAD: Option<&'static str> = match W::BAD {
+        Some(bad) => Some(bad),
+        None => Some("one two"),
+    };
+
+    fn parse(arguments: &str, reading: &mut Reading) -> Result<W::Value, ArgumentError> {
+        let word = one(arguments, W::SYNTAX)?;
+        W::read(&word, reading).ok_or(ArgumentError::Word { syntax: W::SYNTAX, word })
+    }
 }
 
 /// How a value behaves once read.
 pub trait Kept: Clone + PartialEq + Debug {
+    /// Whether a silent inner context has the outer value; the declarations of processes and imports are not inherited.
+    const INHERITED: bool = true;
+
     /// The value after it was written a second time in the same context; the later one replaces the earlier one.
     fn repeat(earlier: &Self, later: Self) -> Self {
         let _ = earlier;
@@ -47,6 +84,21 @@ pub(crate) fn one(arguments: &str, syntax: &'static str) -> Result<String, Argum
     }
 }
 
+/// A word as it would be written: quoted if it has blanks, `(not set)` if there is none.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    if word.is_empty() {
+        NOT_SET.to_owned()
+    } else if word.contains(|character: char| character.is_ascii_whitespace() || character == '"') {
+        format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
+    } else {
+        word.to_owned()
+    }
+}
+
+/// How reports show the absence of a value.
+pub const NOT_SET: &str = "(not set)";
+
 /// A value that is a choice of words, case-insensitively.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident: $syntax:literal { $($(#[$doc:meta])* $variant:ident),+ }, good $good:literal, bad $bad:literal) => {
@@ -54,16 +106,15 @@ macro_rules! words {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name { $($(#[$doc])* $variant),+ }
 
-        impl Written for $name {
+        impl Word for $name {
             type Value = Self;
             const SYNTAX: &'static str = $syntax;
             const GOOD: &'static str = $good;
-            const BAD: &'static str = $bad;
+            const BAD: Option<&'static str> = Some($bad);
 
-            fn parse(arguments: &str, _: &Origin) -> Result<Self, ArgumentError> {
-                let word = one(arguments, Self::SYNTAX)?;
-                $(if word.eq_ignore_ascii_case(stringify!($variant)) { return Ok(Self::$variant); })+
-                Err(ArgumentError::Word { syntax: Self::SYNTAX, word })
+            fn read(word: &str, _: &mut Reading) -> Option<Self> {
+                $(if word.eq_ignore_ascii_case(stringify!($variant)) { return Some(Self::$variant); })+
+                None
             }
         }
 
@@ -97,6 +148,24 @@ words! {
     }, good "Auto", bad "GET"
 }
 
+words! {
+    /// How processes of a group agree on who accepts the next connection.
+    AcceptMutex: "default|flock|fcntl|sysvsem|posixsem|pthread" {
+        /// What the platform prefers.
+        Default,
+        /// A lock on a file.
+        Flock,
+        /// A lock on a part of a file.
+        Fcntl,
+        /// A System V semaphore.
+        Sysvsem,
+        /// A POSIX semaphore.
+        Posixsem,
+        /// A mutex in shared memory.
+        Pthread
+    }, good "flock", bad "none"
+}
+
 impl From<bool> for OnOff {
     fn from(on: bool) -> Self {
         if on { Self::On } else { Self::Off }
@@ -111,27 +180,42 @@ impl OnOff {
     }
 }
 
-/// A value that is one word, kept as written.
+/// A value that is one word, kept as written; empty is not set.
 macro_rules! text {
-    ($(#[$meta:meta])* $name:ident: $syntax:literal, good $good:literal) => {
+    ($(#[$meta:meta])* $name:ident: $syntax:literal, good $good:literal $(, $empty:ident)?) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq, Eq, Default)]
         pub struct $name(pub String);
 
-        impl Written for $name {
-            type Value = Option<Self>;
+        impl Word for $name {
+            type Value = Self;
             const SYNTAX: &'static str = $syntax;
             const GOOD: &'static str = $good;
-            const BAD: &'static str = "one two";
+            const BAD: Option<&'static str> = None;
+            $(const EMPTY: bool = stringify!($empty).len() > 0;)?
 
-            fn parse(arguments: &str, _: &Origin) -> Result<Option<Self>, ArgumentError> {
-                one(arguments, Self::SYNTAX).map(|word| Some(Self(word)))
+            fn read(word: &str, _: &mut Reading) -> Option<Self> {
+                Some(Self(word.to_owned()))
             }
         }
 
-        impl Kept for Option<$name> {
+        impl Kept for $name {
             fn render(&self) -> String {
-                self.as_ref().map_or_else(|| "(not set)".to_owned(), |text| text.0.clone())
+                quoted(&self.0)
+            }
+        }
+
+        impl $name {
+            /// The value as text; empty if not set.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
             }
         }
     };
@@ -139,17 +223,160 @@ macro_rules! text {
 
 text! {
     /// The name of an application group, or a variable that gives it.
-    GroupName: "name|%{GLOBAL}|%{SERVER}|%{HOST}|%{RESOURCE}|%{ENV:variable}", good "%{RESOURCE}"
+    GroupName: "name|%{GLOBAL}|%{SERVER}|%{HOST}|%{RESOURCE}|%{ENV:variable}", good "%{SERVER}"
+}
+text! {
+    /// The name of an application group for a script that is not chosen by the URL of an application.
+    HookGroupName: "name|%{GLOBAL}|%{SERVER}|%{HOST}", good "hooks"
+}
+text! {
+    /// The name of a group, or `%{GLOBAL}` for the one without a name.
+    FixedGroupName: "name|%{GLOBAL}", good "main"
 }
 text! {
     /// The name of a global of a script, or a variable that gives it.
-    CallableName: "name|%{ENV:variable}", good "application"
+    CallableName: "name|%{ENV:variable}", good "main"
 }
 text! {
     /// The prefix or virtual environment of a Python, or its executable.
-    PythonHome: "directory|executable", good "/usr/local/pythonenv"
+    PythonHome: "directory|executable", good "/usr/local/pythonenv", empty
 }
 text! {
     /// Directories separated by `:`.
-    SearchPath: "directory[:directory…]", good "/usr/local/app:/usr/local/lib/app"
+    SearchPath: "directory[:directory…]", good "/usr/local/app:/usr/local/lib/app", empty
+}
+text! {
+    /// A directory.
+    Directory: "directory", good "/var/cache/eggs", empty
+}
+text! {
+    /// The beginning of the names of files.
+    FilePrefix: "path", good "run/wsgi"
+}
+text! {
+    /// A name that a program other than this one understands.
+    Name: "name", good "en_US.UTF-8", empty
+}
+text! {
+    /// A user by name or number.
+    UserName: "name|#uid", good "www-data"
+}
+text! {
+    /// A group of users by name or number.
+    UserGroupName: "name|#gid", good "www-data"
+}
+text! {
+    /// Groups of users separated by commas.
+    UserGroupNames: "group[,group…]", good "www-data,ssl-cert"
+}
+
+impl FixedGroupName {
+    /// The name; empty for `%{GLOBAL}`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        if self.0 == crate::group::GLOBAL { "" } else { &self.0 }
+    }
+}
+
+/// A path that begins with `/`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AbsolutePath(pub String);
+
+impl Word for AbsolutePath {
+    type Value = Self;
+    const SYNTAX: &'static str = "/path";
+    const GOOD: &'static str = "/srv/app";
+    const BAD: Option<&'static str> = Some("srv/app");
+
+    fn read(word: &str, _: &mut Reading) -> Option<Self> {
+        word.starts_with('/').then(|| Self(word.to_owned()))
+    }
+}
+
+impl Kept for AbsolutePath {
+    fn render(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// The options that Python takes with `-W`, in the order written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Warnings(pub Vec<String>);
+
+impl Word for Warnings {
+    type Value = Self;
+    const SYNTAX: &'static str = "action:message:category:module:line";
+    const GOOD: &'static str = "ignore::DeprecationWarning";
+    const BAD: Option<&'static str> = None;
+
+    fn read(word: &str, _: &mut Reading) -> Option<Self> {
+        Some(Self(vec![word.to_owned()]))
+    }
+}
+
+impl Kept for Warnings {
+    fn repeat(earlier: &Self, later: Self) -> Self {
+        Self([earlier.0.as_slice(), &later.0].concat())
+    }
+
+    fn render(&self) -> String {
+        if self.0.is_empty() { NOT_SET.to_owned() } else { self.0.join(" ") }
+    }
+}
+
+/// What fixes the hashes of text, if anything does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HashSeed {
+    /// A new seed in each process.
+    #[default]
+    Random,
+    /// This seed; 0 switches randomisation off.
+    Fixed(u32),
+}
+
+impl Word for HashSeed {
+    type Value = Self;
+    const SYNTAX: &'static str = "random|number from 0 to 4294967295";
+    const GOOD: &'static str = "42";
+    const BAD: Option<&'static str> = Some("4294967296");
+
+    fn read(word: &str, _: &mut Reading) -> Option<Self> {
+        if word == "random" { Some(Self::Random) } else { word.parse().ok().map(Self::Fixed) }
+    }
+}
+
+impl Kept for HashSeed {
+    fn render(&self) -> String {
+        match self {
+            Self::Random => "random".to_owned(),
+            Self::Fixed(seed) => seed.to_string(),
+        }
+    }
+}
+
+/// The names of process groups that may be selected; `%{GLOBAL}` is embedded mode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permitted(pub Vec<FixedGroupName>);
+
+impl Written for Permitted {
+    type Value = Option<Self>;
+    const SYNTAX: &'static str = "group|%{GLOBAL} …";
+    const GOOD: &'static str = "bob:1 %{GLOBAL}";
+    const BAD: Option<&'static str> = None;
+    const BARE: bool = true;
+
+    fn parse(arguments: &str, reading: &mut Reading) -> Result<Option<Self>, ArgumentError> {
+        let names: Vec<_> = Words::new(arguments).map(FixedGroupName).collect();
+        if names.is_empty() {
+            reading.doubt("an empty list refuses every request", "name the process groups that may be selected");
+        }
+        Ok(Some(Self(names)))
+    }
+}
+
+impl Kept for Option<Permitted> {
+    fn render(&self) -> String {
+        let Some(Permitted(names)) = self else { return NOT_SET.to_owned() };
+        names.iter().map(|name| quoted(&name.0)).collect::<Vec<_>>().join(" ")
+    }
 }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Trusted proxies: which headers of which peers replace facts of the connection (configuration §10.1).
+
+use crate::directive::value::{Kept, NOT_SET, Written};
+use crate::directive::words::Words;
+use crate::directive::{ArgumentError, Reading};
+use std::net::IpAddr;
+
+/// The headers that mean something, in small letters.
+pub const KNOWN: [&str; 15] = [
+    "x-forwarded-for",
+    "x-client-ip",
+    "x-real-ip",
+    "x-forwarded-host",
+    "x-host",
+    "x-forwarded-server",
+    "x-forwarded-port",
+    "x-script-name",
+    "x-forwarded-script-name",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-scheme",
+    "x-forwarded-https",
+    "x-forwarded-ssl",
+    "x-https",
+];
+
+/// Names of headers in the order written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrustedHeaders(pub Vec<String>);
+
+impl Written for TrustedHeaders {
+    type Value = Self;
+    const SYNTAX: &'static str = "header …";
+    const GOOD: &'static str = "X-Forwarded-For X-Forwarded-Proto";
+    const BAD: Option<&'static str> = None;
+    const BARE: bool = true;
+
+    /// A name that no header can have is left out with a doubt; the reference crashes at the first request.
+    fn parse(arguments: &str, reading: &mut Reading) -> Result<Self, ArgumentError> {
+        let mut names = Vec::new();
+        for name in Words::new(arguments) {
+            if !crate::environ::may_be_header(name.as_bytes()) {
+                reading.doubt(format!("'{name}' cannot be the name of a header; it is left out"), "correct the name");
+                continue;
+            }
+            if !KNOWN.contains(&name.to_ascii_lowercase().as_str()) {
+                reading.doubt(
+                    format!("header '{name}' means nothing to this directive"),
+                    format!("use some of {}", KNOWN.join(", ")),
+                );
+            }
+            names.push(name);
+        }
+        Ok(Self(names))
+    }
+}
+
+impl Kept for TrustedHeaders {
+    fn repeat(earlier: &Self, later: Self) -> Self {
+        Self([earlier.0.as_slice(), &later.0].concat())
+    }
+
+    fn render(&self) -> String {
+        if self.0.is_empty() { NOT_SET.to_owned() } else { self.0.join(" ") }
+    }
+}
+
+/// The addresses whose first `prefix` bits are those of `address`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// An address in it.
+    pub address: IpAddr,
+    /// How many leading bits count.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Reads `address`, `address/bits` or `address/mask`, and parts of an IPv4 address such as `10.1`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, mask) = text.split_once('/').map_or((text, None), |(address, mask)| (address, Some(mask)));
+        let (address, whole) = match address.parse::<IpAddr>() {
+            Ok(address @ IpAddr::V4(_)) => (address, 32),
+            Ok(address @ IpAddr::V6(_)) => (address, 128),
+            Err(_) => partial(address)?,
+        };
+        let prefix = match mask {
+            None => whole,
+            Some(mask) => bits(mask, address)?,
+        };
+        Some(Self { address, prefix })
+    }
+
+    /// Whether `address` belongs to it.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let bits = |address: IpAddr| match address {
+            IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, true),
+            IpAddr::V6(address) => (u128::from(address), false),
+        };
+        let ((ours, old), (theirs, theirs_old)) = (bits(self.address), bits(address.to_canonical()));
+        let shift = 128_u32.saturating_sub(u32::from(self.prefix));
+        old == theirs_old && ours.checked_shr(shift).unwrap_or(0) == theirs.checked_shr(shift).unwrap_or(0)
+    }
+}
+
+/// The beginning of an IPv4 address, one to three of its numbers, possibly with a dot at the end.
+fn partial(text: &str) -> Option<(IpAddr, u8)> {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let mut octets = [0_u8; 4];
+    let mut count = 0_u8;
+    let mut places = octets.iter_mut();
+    for number in text.split('.') {
+        let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        *places.next()? = if digits { number.parse().ok()? } else { return None };
+        count += 1;
+    }
+    Some((IpAddr::from(octets), count * 8))
+}
+
+/// The leading bits that a mask or a number of bits leaves.
+fn bits(mask: &str, address: IpAddr) -> Option<u8> {
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    if let Ok(number) = mask.parse::<u8>() {
+        return (1..=most).contains(&number).then_some(number);
+    }
+    let mask = mask.parse::<std::net::Ipv4Addr>().ok().filter(|_| address.is_ipv4()).map(u32::from)?;
+    let ones = mask.leading_ones();
+    (mask.count_ones() == ones).then(|| u8::try_from(ones).unwrap_or(32))
+}
+
+/// The peers whose headers are believed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrustedProxies(pub Vec<Network>);
+
+impl Written for TrustedProxies {
+    type Value = Self;
+    const SYNTAX: &'static str = "address[/bits|/mask] …";
+    const GOOD: &'static str = "127.0.0.1 10.0.0.0/8 fd00::/8";
+    const BAD: Option<&'static str> = Some("proxy.example.com");
+    const BARE: bool = true;
+
+    fn parse(arguments: &str, _: &mut Reading) -> Result<Self, ArgumentError> {
+        let read = |word: String| Network::parse(&word).ok_or(ArgumentError::Word { syntax: Self::SYNTAX, word });
+        Words::new(arguments).map(read).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Kept for TrustedProxies {
+    fn repeat(earlier: &Self, later: Self) -> Self {
+        Self([earlier.0.as_slice(), &later.0].concat())
+    }
+
+    fn render(&self) -> String {
+        let all: Vec<_> = self.0.iter().map(|network| format!("{}/{}", network.address, network.prefix)).collect();
+        if all.is_empty() { NOT_SET.to_owned() } else { all.join(" ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_written_in_several_ways() {
+        let within = |network: &str, address: &str| {
+            Network::parse(network).expect(network).contains(address.parse().expect("an address"))
+        };
+        assert!(within("10.0.0.0/8", "10.1.2.3") && !within("10.0.0.0/8", "11.0.0.1"));
+        assert!(within("10.1", "10.1.2.3") && !within("10.1", "10.2.2.3"));
+        assert!(within("192.168.1.0/255.255.255.0", "192.168.1.77"));
+        assert!(within("127.0.0.1", "127.0.0.1") && within("127.0.0.1", "::ffff:127.0.0.1"));
+        assert!(within("fd00::/8", "fd12::1") && !within("fd00::/8", "fe12::1"));
+        assert!(within("FE80::1", "fe80::1"));
+        for bad in ["", "host", "1.2.3.4.5", "10.0.0.0/33", "10.0.0.0/0", "1.2.3.4/255.0.255.0", "::1/129"] {
+            assert_eq!(Network::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_header_can_have_is_left_out() {
+        let mut reading = Reading::default();
+        let headers = TrustedHeaders::parse("X-Forwarded-For X_Bad X-Other", &mut reading).expect("accepted");
+        assert_eq!(headers.0, ["X-Forwarded-For", "X-Other"]);
+        assert_eq!(reading.doubts.len(), 2);
+    }
+}

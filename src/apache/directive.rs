@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A directive that httpd hands over: its arguments, where it stands, and what is around it.
+//!
+//! In the parent while the configuration is read; in a child for `.htaccess`.
+
+use super::bytes;
+use super::pool::Pool;
+use super::server::Server;
+use crate::ffi;
+use model::directive::{Origin, Row};
+use std::ffi::{c_char, c_int};
+use std::ptr;
+
+/// One directive, for the length of the call that hands it over.
+#[derive(Clone, Copy)]
+pub struct Line<'c> {
+    parms: *mut ffi::cmd_parms,
+    /// What follows the directive's name.
+    arguments: &'c [u8],
+    /// The pool of the configuration, or of the request for `.htaccess`.
+    pub pool: Pool<'c>,
+    /// The server it is written for.
+    pub server: Server<'c>,
+}
+
+impl<'c> Line<'c> {
+    /// Wraps the arguments of a setter.
+    ///
+    /// # Safety
+    ///
+    /// [CONF] what httpd gave to a setter of ours that is still running.
+    pub unsafe fn new(parms: *mut ffi::cmd_parms, arguments: *const c_char) -> Option<Self> {
+        // SAFETY: [CONF] alive for the length of the call.
+        let record = unsafe { parms.as_ref() }?;
+        // SAFETY: [CSTR] the rest of the line.
+        let arguments = unsafe { bytes(arguments) }.unwrap_or_default();
+        // SAFETY: [POOL] of the configuration or of the request.
+        let pool = unsafe { Pool::new(record.pool) };
+        // SAFETY: [CONF] the server that the directive is written for.
+        let server = unsafe { Server::new(record.server) }?;
+        Some(Self { parms, arguments, pool, server })
+    }
+
+    fn record(&self) -> &'c ffi::cmd_parms {
+        // SAFETY: [CONF] alive for 'c, as `new` was promised.
+        unsafe { &*self.parms }
+    }
+
+    /// The row that the command table has for the directive.
+    ///
+    /// # Safety
+    ///
+    /// [ROW] the setter that is running is the one of the table whose settings are `S`.
+    pub unsafe fn row<S>(&self) -> &'static Row<S> {
+        // SAFETY: [ROW] promised by the caller; tables are static.
+        unsafe { &*self.record().info.cast::<Row<S>>() }
+    }
+
+    /// The arguments as text.
+    pub fn text(&self) -> Result<&'c str, String> {
+        std::str::from_utf8(self.arguments).map_err(|_| "is not written in UTF-8".to_owned())
+    }
+
+    /// Where it stands.
+    pub fn origin(&self) -> Origin {
+        self.directive().map(origin).unwrap_or_default()
+    }
+
+    fn directive(&self) -> Option<&'c ffi::ap_directive_t> {
+        // SAFETY: [CONF] part of the tree that is being read.
+        unsafe { self.record().directive.as_ref() }
+    }
+
+    /// Whether it stands in an `.htaccess` file.
+    pub fn is_htaccess(&self) -> bool {
+        self.record().override_ & (ffi::RSRC_CONF | ffi::ACCESS_CONF) as c_int == 0
+    }
+
+    /// The sections around it, the nearest first.
+    fn around(&self) -> impl Iterator<Item = &'c ffi::ap_directive_t> {
+        // SAFETY: [CONF] parents are null or part of the tree.
+        let parent = |directive: &ffi::ap_directive_t| unsafe { directive.parent.as_ref() };
+        std::iter::successors(self.directive().and_then(parent), move |section| parent(section))
+    }
+
+    /// The first line of the nearest section that narrows down where the directive applies.
+    pub fn section(&self) -> Option<String> {
+        let section = self.around().find(|section| !NEUTRAL.iter().any(|name| is_named(section, name)))?;
+        // SAFETY: [CSTR] what follows the section's name, up to its `>`.
+        let arguments = text(unsafe { bytes(section.args) });
+        let end = if arguments.ends_with('>') { "" } else { ">" };
+        Some(format!("{} {arguments}{end}", name(section)))
+    }
+
+    /// Where the nearest section `name` around it begins.
+    pub fn inside(&self, name: &str) -> Option<Origin> {
+        self.around().find(|section| is_named(section, name)).map(origin)
+    }
+
+    /// The names of the directives inside this section.
+    pub fn children(&self) -> impl Iterator<Item = String> {
+        // SAFETY: [CONF] children and what follows them are null or part of the tree.
+        let first = self.directive().and_then(|section| unsafe { section.first_child.as_ref() });
+        // SAFETY: [CONF] as above.
+        std::iter::successors(first, |one| unsafe { one.next.as_ref() }).map(name)
+    }
+
+    /// Takes the directives inside this section; gives httpd's complaint or null.
+    pub fn walk(&self) -> *const c_char {
+        let Some(section) = self.directive() else { return ptr::null() };
+        // SAFETY: [CONF] the tree and the parameters of this call, with the context that they have.
+        unsafe { ffi::ap_walk_config(section.first_child, self.parms, self.record().context) }
+    }
+
+    /// The complaint that a setter answers.
+    pub fn complaint(&self, directive: &str, problem: &str) -> *const c_char {
+        self.pool.concat(&[directive.as_bytes(), b" ", problem.replace('\0', " ").as_bytes()])
+    }
+}
+
+/// Sections that leave open where a directive applies; virtual hosts are told by their server.
+const NEUTRAL: [&str; 3] = ["<VirtualHost", "<WSGIInterpreterOptions", "<Macro"];
+
+fn name(directive: &ffi::ap_directive_t) -> String {
+    // SAFETY: [CSTR] the directive's name.
+    text(unsafe { bytes(directive.directive) })
+}
+
+fn is_named(directive: &ffi::ap_directive_t, wanted: &str) -> bool {
+    name(directive).eq_ignore_ascii_case(wanted)
+}
+
+fn text(bytes: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+}
+
+fn origin(directive: &ffi::ap_directive_t) -> Origin {
+    // SAFETY: [CSTR] the name of the file it stands in.
+    let file = text(unsafe { bytes(directive.filename) });
+    Origin { file: file.into(), line: u32::try_from(directive.line_num).unwrap_or(0) }
+}
