@@ -26,6 +26,27 @@ fn a_host_selects_its_own_groups() {
     assert_eq!(Facts::read(&select(&httpd, "two.test", "elsewhere")).process_group(), "elsewhere");
 }
 
+/// That does not depend on where in the host its name stands, nor on its having a name.
+#[test]
+fn a_host_selects_its_own_groups_whatever_its_name() {
+    let (late, nameless) = (another_port(), another_port());
+    let text = |group: &str| format!("{}WSGIProcessGroup {group}\n{}", groups(&[group]), mounts(&["/a"]));
+    let host = |port: u16, text: &str| {
+        format!("Listen 127.0.0.1:{port}\n<VirtualHost 127.0.0.1:{port}>\n{text}</VirtualHost>")
+    };
+    let httpd = site()
+        .config(&host(late, &format!("{}ServerName late.test\n", text("late"))))
+        .config(&host(nameless, &text("nameless")))
+        .start();
+    // httpd looks for a name of its own, which not every machine has.
+    httpd.tolerate_text("AH00549");
+    for (port, group) in [(late, "late"), (nameless, "nameless")] {
+        let answer = Request::new(port, "GET", "/a").header("Host", "late.test").send();
+        assert_eq!(Facts::read(&answer).process_group(), group);
+    }
+    httpd.get("/a").expect(404);
+}
+
 /// Groups defined outside of any virtual host can be selected everywhere.
 #[test]
 fn every_host_selects_groups_of_global_scope() {
