@@ -9,6 +9,7 @@
 
 pub mod census;
 pub mod client;
+pub mod configtest;
 pub mod differential;
 pub mod environ;
 pub mod event;
@@ -25,6 +26,7 @@ pub mod wait;
 
 pub use census::Census;
 pub use client::{Connection, Protocol, Request};
+pub use configtest::{ConfigTest, Declared};
 pub use environ::Environ;
 pub use module::Module;
 pub use python::Python;

@@ -299,7 +299,7 @@ pub fn send_signal(pid: u32, signal: &str) {
     status.expect("a shell runs");
 }
 
-fn new_root() -> PathBuf {
+pub(crate) fn new_root() -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     // Short, and not below TMPDIR, which httpd's user might not be able to reach.
@@ -311,6 +311,14 @@ fn new_root() -> PathBuf {
 fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("an address").port()
+}
+
+/// Keeps the tester's Python settings and language out of httpd.
+pub(crate) fn quiet(command: &mut Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PYTHON")) {
+        command.env_remove(name);
+    }
+    command.env("LC_ALL", "C");
 }
 
 fn launch(site: &Site, root: &Path, port: u16) -> Result<Child, String> {
@@ -331,10 +339,7 @@ fn launch(site: &Site, root: &Path, port: u16) -> Result<Child, String> {
     command.args(["--pdeathsig", "TERM", "--"]).args(&words);
     // The prefork MPM ends by sending SIGTERM to its whole process group.
     command.process_group(0);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PYTHON")) {
-        command.env_remove(name);
-    }
-    command.env("LC_ALL", "C");
+    quiet(&mut command);
     command.envs(site.variables.iter().map(|(name, value)| (name, Site::replace(value, root, port))));
     let streams = [output.try_clone().expect("a descriptor"), output];
     let [stdout, stderr] = streams.map(Stdio::from);

@@ -216,7 +216,14 @@ impl Site {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("permissions");
         }
         fs::write(root.join("htdocs/static.txt"), "static\n").expect("a file");
-        for (name, content, mode) in &self.files {
+        self.write_files(root, port, "");
+        self.write_configuration(root, port);
+    }
+
+    /// Writes the files but for those of one folder.
+    pub(crate) fn write_files(&self, root: &Path, port: u16, without: &str) {
+        for (name, content, mode) in self.files.iter().filter(|file| without.is_empty() || !file.0.starts_with(without))
+        {
             let path = root.join(name);
             fs::create_dir_all(path.parent().unwrap_or(root)).expect("a folder below the root");
             let content = String::from_utf8(content.clone())
@@ -224,6 +231,9 @@ impl Site {
             fs::write(&path, content).expect("a file");
             fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).expect("permissions");
         }
+    }
+
+    pub(crate) fn write_configuration(&self, root: &Path, port: u16) {
         fs::write(root.join("httpd.conf"), Self::replace(&self.render(), root, port)).expect("the configuration");
     }
 
