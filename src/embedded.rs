@@ -7,6 +7,7 @@
 pub mod exchange;
 mod layout;
 mod search;
+mod settings;
 mod start;
 
 use crate::apache::log;
@@ -19,9 +20,11 @@ use crate::config::ServerConfig;
 use crate::environ::Environ;
 use exchange::Exchange;
 use model::directive::value::OnOff;
+use model::embedded::options::Options;
 use model::embedded::{Call, Ending, HostTable, MainEnd, Setup, Table, Text};
 use model::event::{Event, Level};
 use model::resolve::{Refusal, Target};
+use settings::Configuration;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -68,14 +71,6 @@ enum Phase {
     Failed,
 }
 
-/// What the configuration says about Python, copied because the Python thread needs it.
-#[derive(Debug)]
-struct Configuration {
-    home: String,
-    path: String,
-    preloads: Vec<(String, String)>,
-}
-
 /// A started Python, for requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Python {
@@ -89,6 +84,8 @@ pub struct Script<'a> {
     pub target: &'a Target<'a>,
     /// Whether a changed script is loaded again.
     pub reloading: OnOff,
+    /// Whether the application is shown httpd's record of the request.
+    pub shows_record: OnOff,
 }
 
 /// In the parent: opens the directory of the runtime files, so that children reach it whatever lies above it.
@@ -109,16 +106,10 @@ fn runtime_places() -> Vec<PathBuf> {
 /// In a child: notes what Python needs, starts it in the background if an alias will need it, and ends it with the child.
 pub fn child_started(child: Child, pool: Pool<'_>, server: Server<'_>) {
     let Some(config) = ServerConfig::of(&server) else { return };
-    let settings = &config.written.settings;
-    let home = Some(settings.python_home().as_str()).filter(|home| !home.is_empty());
     let (preloads, wanted) = needs(server);
     let startup = Startup {
         child,
-        configuration: Configuration {
-            home: home.unwrap_or(env!("MOD_WSGI_RS_DEFAULT_PYTHON")).to_owned(),
-            path: config.written.interpreters.general.python_path().0.clone(),
-            preloads,
-        },
+        configuration: Configuration::new(config, preloads),
         phase: Mutex::new(Phase::Idle),
         changed: Condvar::new(),
         imported: OnceLock::new(),
@@ -129,7 +120,7 @@ pub fn child_started(child: Child, pool: Pool<'_>, server: Server<'_>) {
     let startup: &'static Startup = Box::leak(Box::new(startup));
     STARTUP.store(ptr::from_ref(startup).cast_mut(), Ordering::Release);
     pool.on_clear(stop);
-    if wanted && !settings.restrict_embedded().is_on() {
+    if wanted && !config.written.settings.restrict_embedded().is_on() {
         startup.begin(&mut startup.lock());
     }
 }
@@ -235,7 +226,7 @@ impl Startup {
             self.finished.store(true, Ordering::Release);
         });
         if let Err(error) = started {
-            let home = self.configuration.home.clone();
+            let home = self.configuration.home().to_owned();
             log::server_event(&Event::PythonStartFailed { home, reason: error.to_string() });
             *phase = Phase::Failed;
         }
@@ -248,9 +239,11 @@ impl Startup {
 
     /// The life of the Python thread: start, serve until the child ends, finalise.
     fn run(&'static self) -> Result<(), Event> {
-        let installation = search::find(&self.configuration.home)?;
+        let configuration = &self.configuration;
+        let installation = search::find(configuration.home())?;
         let directory = runtime_directory()?;
-        let python = start::start(&installation)?;
+        configuration.unsupported(&installation).for_each(|event| log::server_event(&event));
+        let python = start::start(&installation, configuration)?;
         let table = match python.import(&directory) {
             Ok(table) => table,
             Err(event) => {
@@ -262,7 +255,9 @@ impl Startup {
         let child = self.child;
         let setup = Setup {
             process_group: Text::default(),
-            python_path: Text::from(self.configuration.path.as_str()),
+            python_eggs: Text::from(configuration.eggs()),
+            destroy_interpreters: configuration.destroys_interpreters().into(),
+            case_sensitive: configuration.is_case_sensitive().into(),
             multithread: (process::threads_per_process() > 1).into(),
             multiprocess: (process::maximum_processes() > 1).into(),
             run_once: 0,
@@ -341,6 +336,7 @@ impl Python {
             environ: environ.entries().as_ptr(),
             environ_length: environ.entries().len(),
             resource: Text::new(request.file_name()),
+            request_record: if script.shows_record.is_on() { request.as_ptr().cast() } else { ptr::null_mut() },
         };
         let context = ptr::from_mut(exchange).cast();
         // SAFETY: [TABLE] Python is ready and this thread holds no interpreter; [EXCHANGE] the context outlives the call.
@@ -348,13 +344,27 @@ impl Python {
     }
 }
 
-static HOST: HostTable = HostTable { log: write_log, ready };
+static HOST: HostTable = HostTable { log: write_log, ready, options, search_path };
+
+/// The bytes of a text that came through a table.
+fn bytes<'a>(text: Text<'a>) -> &'a [u8] {
+    let (start, length) = text.parts();
+    // SAFETY: [TEXT] made from a slice that lives for the length of the call.
+    unsafe { std::slice::from_raw_parts(start, length) }
+}
 
 callbacks! {
     fn write_log(level: Level, line: Text<'_>), or (); {
-        let (start, length) = line.parts();
-        // SAFETY: [TEXT] made from a slice that lives for the length of the call.
-        log::server_line(level, unsafe { std::slice::from_raw_parts(start, length) });
+        log::server_line(level, bytes(line));
+    }
+
+    fn options(application_group: Text<'_>) -> Options, or Options::default(); {
+        startup().map_or_else(Options::default, |startup| startup.configuration.options(bytes(application_group)))
+    }
+
+    fn search_path(application_group: Text<'_>, layer: usize) -> Text<'static>, or Text::default(); {
+        let found = |startup: &'static Startup| startup.configuration.search_path(bytes(application_group), layer);
+        startup().map(found).map_or_else(Text::default, Text::from)
     }
 
     fn ready(), or (); {

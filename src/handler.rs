@@ -62,7 +62,11 @@ fn serve(child: Child, mut request: Request<'_>, facts: &Facts<'_>, rules: Rules
     let environ = Environ::build(request, choices, facts, &target);
     let sendfile = OnOff::from(rules.directory.enable_sendfile().is_on() && request.may_use_sendfile());
     let mut exchange = Exchange::new(request, sendfile);
-    let script = Script { target: &target, reloading: *rules.directory.script_reloading() };
+    let script = Script {
+        target: &target,
+        reloading: *rules.directory.script_reloading(),
+        shows_record: *rules.directory.pass_apache_request(),
+    };
     let ending = python.run(&request, script, &environ, &mut exchange);
     Ok(exchange.finish(ending))
 }

@@ -17,9 +17,9 @@ fn headers() -> Vec<(u32, PathBuf)> {
     let installed =
         fs::read_dir(versions).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path().join("include")));
     let includes: Vec<_> = installed.chain([PathBuf::from("/usr/include")]).collect();
-    let candidates = includes
-        .iter()
-        .flat_map(|include| layout::TEXTS.map(|(minor, ..)| (minor, include.join(format!("python3.{minor}")))));
+    let candidates = includes.iter().flat_map(|include| {
+        layout::LAYOUTS.map(|known| (known.minor, include.join(format!("python3.{}", known.minor))))
+    });
     candidates.filter(|(_, directory)| directory.join("Python.h").is_file()).collect()
 }
 
@@ -42,18 +42,30 @@ fn the_offsets_are_those_of_the_headers() {
         println!("SKIPPED: no Python headers on this machine");
     }
     for (minor, include) in headers {
-        let (_, program_name, home) =
-            layout::TEXTS.into_iter().find(|(known, ..)| *known == minor).expect("a known version");
+        let known = layout::LAYOUTS.into_iter().find(|known| known.minor == minor).expect("a known version");
         let condition = |program_name: usize| {
+            let fields = [
+                ("program_name", program_name),
+                ("home", known.home),
+                ("warnoptions", known.warnings),
+                ("optimization_level", known.optimisation),
+                ("write_bytecode", known.write_bytecode),
+                ("install_signal_handlers", layout::SIGNAL_HANDLERS),
+                ("use_hash_seed", layout::USE_HASH_SEED),
+                ("hash_seed", layout::HASH_SEED),
+            ];
+            let offsets = fields.map(|(name, offset)| format!("offsetof(PyConfig, {name}) == {offset}")).join(" && ");
             format!(
-                "offsetof(PyConfig, program_name) == {program_name} && offsetof(PyConfig, home) == {home} && \
-                 offsetof(PyConfig, install_signal_handlers) == {signals} && sizeof(PyConfig) < {room} && \
+                "{offsets} && sizeof(((PyConfig *)0)->hash_seed) == 8 && sizeof(PyConfig) < {room} && \
                  sizeof(PyPreConfig) == 40 && offsetof(PyPreConfig, utf8_mode) == 28",
-                signals = layout::SIGNAL_HANDLERS,
                 room = layout::ROOM,
             )
         };
-        assert!(compiles(&include, &condition(program_name)), "{}", include.display());
-        assert!(!compiles(&include, &condition(program_name + 8)), "the check cannot fail: {}", include.display());
+        assert!(compiles(&include, &condition(known.program_name)), "{}", include.display());
+        assert!(
+            !compiles(&include, &condition(known.program_name + 8)),
+            "the check cannot fail: {}",
+            include.display()
+        );
     }
 }

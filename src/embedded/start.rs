@@ -4,11 +4,12 @@
 //! Called on the dedicated Python thread of a child. Functions are looked up by name, so the module has no Python symbol. The
 //! configuration interface is used because the older calls end the whole process when Python cannot start.
 
-use super::layout;
+use super::layout::{self, LAYOUTS};
 use super::search::Installation;
+use super::settings::{Configuration, Number};
 use model::embedded::{CAPSULE, Table};
 use model::event::Event;
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_ulong, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
@@ -58,7 +59,7 @@ macro_rules! function {
 }
 
 /// Loads the library and starts the interpreter.
-pub fn start(installation: &Installation) -> Result<Started, Event> {
+pub fn start(installation: &Installation, configuration: &Configuration) -> Result<Started, Event> {
     refuse_second(&installation.library)?;
     let path = c_path(&installation.library);
     let library = Library::load(&path).map_err(|reason| Event::PythonLibraryUnloadable {
@@ -66,8 +67,8 @@ pub fn start(installation: &Installation) -> Result<Started, Event> {
         reason,
     })?;
     let started = match installation.version {
-        (3, minor @ ..=13) => initialise(library, installation, minor),
-        _ => initialise_by_name(library, installation),
+        (3, minor @ ..=13) => initialise(library, installation, minor, configuration),
+        _ => initialise_by_name(library, installation, configuration),
     };
     started.map_err(|reason| Event::PythonStartFailed { home: installation.configured.clone(), reason })?;
     Ok(Started { library })
@@ -110,10 +111,14 @@ fn check(status: Status) -> Result<(), String> {
         .map_or_else(|| format!("exit status {}", status.exit_code), |text| String::from_utf8_lossy(text).into_owned()))
 }
 
-/// Versions 3.9 to 3.13: `PyConfig`, of which three fields are set at known places.
-fn initialise(library: Library, installation: &Installation, minor: u32) -> Result<(), String> {
-    let (_, program_at, home_at) =
-        layout::TEXTS.into_iter().find(|(known, ..)| *known == minor).ok_or("its configuration is unknown")?;
+/// Versions 3.9 to 3.13: `PyConfig`, of which some fields are set at known places.
+fn initialise(
+    library: Library,
+    installation: &Installation,
+    minor: u32,
+    configuration: &Configuration,
+) -> Result<(), String> {
+    let known = LAYOUTS.into_iter().find(|known| known.minor == minor).ok_or("its configuration is unknown")?;
     let prepare = function!(library, c"PyPreConfig_InitPythonConfig" as unsafe extern "C" fn(*mut PreConfig));
     let preinitialise = function!(library, c"Py_PreInitialize" as unsafe extern "C" fn(*const PreConfig) -> Status);
     let defaults = function!(library, c"PyConfig_InitPythonConfig" as unsafe extern "C" fn(*mut c_void));
@@ -121,6 +126,8 @@ fn initialise(library: Library, installation: &Installation, minor: u32) -> Resu
         library,
         c"PyConfig_SetBytesString" as unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *const c_char) -> Status
     );
+    let append =
+        function!(library, c"PyWideStringList_Append" as unsafe extern "C" fn(*mut c_void, *const u32) -> Status);
     let initialise = function!(library, c"Py_InitializeFromConfig" as unsafe extern "C" fn(*const c_void) -> Status);
     let clear = function!(library, c"PyConfig_Clear" as unsafe extern "C" fn(*mut c_void));
 
@@ -142,8 +149,21 @@ fn initialise(library: Library, installation: &Installation, minor: u32) -> Resu
     let signal_handlers = unsafe { start.add(layout::SIGNAL_HANDLERS) }.cast::<c_int>();
     // SAFETY: [PYCONFIG] as above.
     unsafe { signal_handlers.write(0) };
-    let texts = [(program_at, Some(&installation.program)), (home_at, installation.home.as_ref())];
     let mut result = Ok(());
+    for (number, value) in configuration.numbers() {
+        // SAFETY: [PYCONFIG] a number of the record.
+        let place = unsafe { start.add(number.offset(&known)) };
+        // SAFETY: [PYCONFIG] as above.
+        unsafe { write_number(place, number, value) };
+    }
+    for option in configuration.warnings() {
+        let wide: Vec<u32> = option.chars().map(u32::from).chain([0]).collect();
+        // SAFETY: [PYCONFIG] a list of texts of the record.
+        let list = unsafe { start.add(known.warnings) }.cast();
+        // SAFETY: [PYCONFIG] the text is NUL-terminated; the function copies it.
+        result = result.and_then(|()| check(unsafe { append(list, wide.as_ptr()) }));
+    }
+    let texts = [(known.program_name, Some(&installation.program)), (known.home, installation.home.as_ref())];
     for (offset, path) in texts.into_iter().filter_map(|(offset, path)| Some((offset, c_path(path?)))) {
         // SAFETY: [PYCONFIG] a text pointer of the record.
         let place = unsafe { start.add(offset) }.cast();
@@ -157,8 +177,28 @@ fn initialise(library: Library, installation: &Installation, minor: u32) -> Resu
     result
 }
 
+/// Writes a number of a `PyConfig`.
+///
+/// # Safety
+///
+/// [PYCONFIG] `place` is where the field lies in a record.
+unsafe fn write_number(place: *mut u8, number: Number, value: u32) {
+    if number == Number::HashSeed {
+        // SAFETY: [PYCONFIG] promised by the caller; the one field that is an unsigned long.
+        unsafe { place.cast::<c_ulong>().write(value.into()) };
+    } else {
+        let value = c_int::try_from(value).unwrap_or(c_int::MAX);
+        // SAFETY: [PYCONFIG] promised by the caller; an int.
+        unsafe { place.cast::<c_int>().write(value) };
+    }
+}
+
 /// Versions from 3.14: settings by name.
-fn initialise_by_name(library: Library, installation: &Installation) -> Result<(), String> {
+fn initialise_by_name(
+    library: Library,
+    installation: &Installation,
+    configuration: &Configuration,
+) -> Result<(), String> {
     let create = function!(library, c"PyInitConfig_Create" as unsafe extern "C" fn() -> *mut c_void);
     let free = function!(library, c"PyInitConfig_Free" as unsafe extern "C" fn(*mut c_void));
     let set_number =
@@ -166,6 +206,11 @@ fn initialise_by_name(library: Library, installation: &Installation) -> Result<(
     let set_text = function!(
         library,
         c"PyInitConfig_SetStr" as unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char) -> c_int
+    );
+    let set_texts = function!(
+        library,
+        c"PyInitConfig_SetStrList"
+            as unsafe extern "C" fn(*mut c_void, *const c_char, usize, *const *const c_char) -> c_int
     );
     let initialise = function!(library, c"Py_InitializeFromInitConfig" as unsafe extern "C" fn(*mut c_void) -> c_int);
     let explain =
@@ -185,7 +230,8 @@ fn initialise_by_name(library: Library, installation: &Installation) -> Result<(
         (c"configure_locale", 1),
         (c"install_signal_handlers", 0),
     ];
-    let mut failed = numbers.into_iter().any(|(name, value)| {
+    let said = configuration.numbers().into_iter().map(|(number, value)| (number.name(), i64::from(value)));
+    let mut failed = numbers.into_iter().chain(said).any(|(name, value)| {
         // SAFETY: [PYCONFIG] the configuration is alive; the name is NUL-terminated.
         unsafe { set_number(config, name.as_ptr(), value) != 0 }
     });
@@ -193,6 +239,13 @@ fn initialise_by_name(library: Library, installation: &Installation) -> Result<(
     for (name, path) in texts.into_iter().filter_map(|(name, path)| Some((name, c_path(path?)))) {
         // SAFETY: [PYCONFIG] the configuration is alive; both texts are NUL-terminated and copied.
         failed |= unsafe { set_text(config, name.as_ptr(), path.as_ptr()) != 0 };
+    }
+    let warnings: Vec<_> =
+        configuration.warnings().iter().filter_map(|text| CString::new(text.as_str()).ok()).collect();
+    let starts: Vec<_> = warnings.iter().map(|text| text.as_ptr()).collect();
+    if !starts.is_empty() {
+        // SAFETY: [PYCONFIG] the configuration is alive; the texts are NUL-terminated, and copied.
+        failed |= unsafe { set_texts(config, c"warnoptions".as_ptr(), starts.len(), starts.as_ptr()) != 0 };
     }
     // SAFETY: [PYCONFIG] the configuration is alive; this thread becomes Python's main thread.
     failed = failed || unsafe { initialise(config) != 0 };
@@ -316,4 +369,4 @@ impl Started {
     }
 }
 
-const _: () = assert!(size_of::<PreConfig>() == 40 && size_of::<c_long>() == 8);
+const _: () = assert!(size_of::<PreConfig>() == 40 && size_of::<c_ulong>() == 8);

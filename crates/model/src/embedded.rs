@@ -12,6 +12,10 @@ use std::marker::PhantomData;
 use std::os::fd::RawFd;
 use std::ptr;
 
+pub mod options;
+
+use options::Options;
+
 /// Borrowed bytes with C layout. Only made from a slice, so its two parts are always a valid slice for `'a`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -96,6 +100,8 @@ pub struct Call<'a> {
     pub environ_length: usize,
     /// The file named by the URL, argument of `reload_required()`.
     pub resource: Text<'a>,
+    /// httpd's record of the request, if the application is to see it, else null.
+    pub request_record: *mut c_void,
 }
 
 /// A header pair with C layout.
@@ -161,8 +167,12 @@ pub enum EndingKind {
 pub struct Setup<'a> {
     /// Name of the process group; empty in embedded mode.
     pub process_group: Text<'a>,
-    /// `WSGIPythonPath`: directories separated by `:`; empty when not set.
-    pub python_path: Text<'a>,
+    /// Value of `PYTHON_EGG_CACHE` for applications; empty to leave it as it is.
+    pub python_eggs: Text<'a>,
+    /// Whether interpreters are ended and functions registered with `atexit` called when the process ends.
+    pub destroy_interpreters: Flag,
+    /// Whether capital letters count in the paths of scripts.
+    pub case_sensitive: Flag,
     /// `wsgi.multithread`
     pub multithread: Flag,
     /// `wsgi.multiprocess`
@@ -197,6 +207,12 @@ pub struct HostTable {
     pub log: unsafe extern "C" fn(Level, Text<'_>),
     /// Called once by [`Table::main`], on its thread, when requests can be handled.
     pub ready: unsafe extern "C" fn(),
+    /// What the configuration says about an interpreter of this process: `options(application_group)`. Called before it is
+    /// made.
+    pub options: unsafe extern "C" fn(Text<'_>) -> Options,
+    /// A layer of an interpreter's search path: `search_path(application_group, layer)`. Directories separated by `:`; each
+    /// layer, from 0 on, is put before the earlier ones; empty when there are no more.
+    pub search_path: unsafe extern "C" fn(Text<'_>, usize) -> Text<'static>,
 }
 
 /// How the interpreter's own thread left [`Table::main`].
@@ -264,6 +280,7 @@ impl Default for Call<'_> {
             environ: ptr::null(),
             environ_length: 0,
             resource: Text::default(),
+            request_record: ptr::null_mut(),
         }
     }
 }

@@ -179,6 +179,21 @@ events! {
         cause "Starting Python takes long, usually because of a .pth file or a sitecustomize module that blocks."
         outcome "503 with Retry-After."
         action "Look at what the Python installation runs at start-up.";
+    118 Warning OwnGilUnsupported { version: String }
+        "WSGIPerInterpreterGIL has no effect: it needs Python 3.12 or later, and this is {version}"
+        cause "WSGIPerInterpreterGIL is On for some interpreter, and the configured Python cannot give interpreters locks of their own."
+        outcome "All interpreters of the process share one lock."
+        action "Use Python 3.12 or later, or remove the directive.";
+    119 Warning FreeThreadingUnsupported { home: String }
+        "WSGIFreeThreading has no effect: Python of '{home}' is not a free-threaded build"
+        cause "WSGIFreeThreading is On, and the configured Python is of the usual kind, which always has a global lock."
+        outcome "Python runs with its global lock."
+        action "Remove the directive.";
+    120 Warning SwitchIntervalShared { application_group: String, seconds: String }
+        "the switch interval of {seconds} s for application group '{application_group}' has no effect: its interpreter shares the lock of the main interpreter"
+        cause "A section <WSGIInterpreterOptions> that names an application group sets WSGISwitchInterval, but the interval belongs to the lock, which all interpreters of the process share."
+        outcome "The interval of the process counts."
+        action "Set the interval for the process, or give the interpreter a lock of its own with WSGIPerInterpreterGIL.";
 
     201 Error ScriptUnreadable { script: String, reason: String }
         "script '{script}' cannot be read: {reason}"

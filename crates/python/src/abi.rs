@@ -61,6 +61,36 @@ pub(crate) const METHOD_FASTCALL: c_int = 0x0080;
 
 type Vectorcall = unsafe extern "C" fn(Object, *const Object, usize, Object) -> Object;
 
+/// `PyStatus`, whose layout has not changed since 3.8.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Status {
+    /// 0 for success.
+    pub(crate) kind: c_int,
+    function: *const c_char,
+    /// Null, or static text.
+    pub(crate) message: *const c_char,
+    exit_code: c_int,
+}
+
+/// `PyInterpreterConfig`, the same since 3.12.
+#[repr(C)]
+#[derive(Debug)]
+pub struct InterpreterConfig {
+    pub(crate) use_main_obmalloc: c_int,
+    pub(crate) allow_fork: c_int,
+    pub(crate) allow_exec: c_int,
+    pub(crate) allow_threads: c_int,
+    pub(crate) allow_daemon_threads: c_int,
+    pub(crate) check_multi_interp_extensions: c_int,
+    pub(crate) gil: c_int,
+}
+
+/// `PyInterpreterConfig_OWN_GIL`
+pub(crate) const OWN_GIL: c_int = 2;
+
+type NewInterpreter = unsafe extern "C" fn(*mut *mut ffi::PyThreadState, *const InterpreterConfig) -> Status;
+
 /// The functions, by what they do.
 #[derive(Debug, Clone, Copy)]
 pub struct Abi {
@@ -74,6 +104,8 @@ pub struct Abi {
     pub(crate) resize_bytes: unsafe extern "C" fn(*mut Object, isize) -> c_int,
     pub(crate) first_thread: unsafe extern "C" fn(*mut ffi::PyInterpreterState) -> *mut ffi::PyThreadState,
     pub(crate) next_thread: unsafe extern "C" fn(*mut ffi::PyThreadState) -> *mut ffi::PyThreadState,
+    /// 3.12 and later.
+    pub(crate) new_interpreter: Option<NewInterpreter>,
     /// 3.12 and later.
     pub(crate) raised: Option<(unsafe extern "C" fn() -> Object, unsafe extern "C" fn(Object))>,
     /// 3.14 and later; a field before.
@@ -139,6 +171,7 @@ fn find(lookup: Lookup) -> Result<Abi, AbiError> {
         resize_bytes: required(function!(lookup, c"_PyBytes_Resize"), "_PyBytes_Resize")?,
         first_thread: required(function!(lookup, c"PyInterpreterState_ThreadHead"), "PyInterpreterState_ThreadHead")?,
         next_thread: required(function!(lookup, c"PyThreadState_Next"), "PyThreadState_Next")?,
+        new_interpreter: function!(lookup, c"Py_NewInterpreterFromConfig"),
         raised: get.zip(set),
         reference_count: function!(lookup, c"Py_REFCNT"),
     })

@@ -20,6 +20,9 @@ use model::embedded::Entry;
 use model::event::{Event, Level};
 use model::exchange::{Exchange, Outcome, ReadError, SendError};
 use model::response::Measure;
+use std::cell::OnceCell;
+use std::ffi::c_void;
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
 /// One request, resolved.
@@ -45,6 +48,8 @@ pub struct Job<'a> {
     pub environ: &'a [Entry<'a>],
     /// Argument of `reload_required()`.
     pub resource: &'a [u8],
+    /// The server's record of the request, if the application is to see it.
+    pub record: Option<NonNull<c_void>>,
 }
 
 /// A request while its thread holds the interpreter.
@@ -54,6 +59,8 @@ pub(crate) struct Run<'i, 'r> {
     pub(crate) live: &'r Arc<Live>,
     pub(crate) seat: &'r Seat,
     process: &'r Process,
+    /// The capsule in which the application sees the server's record.
+    pub(crate) record: OnceCell<Object<'i>>,
 }
 
 /// How a request goes on once the interpreter was let go.
@@ -77,7 +84,7 @@ pub fn handle(process: &Process, job: &Job<'_>, exchange: &mut dyn Exchange) -> 
     };
     let next = seat.attach(|attached| {
         let state = seat.interpreter.state();
-        Run { attached, state, live, seat: &seat, process }.request(job)
+        Run { attached, state, live, seat: &seat, process, record: OnceCell::new() }.request(job)
     });
     match next {
         Next::Ended(outcome) => outcome,
@@ -102,8 +109,8 @@ pub fn preload(process: &Process, job: &Job<'_>, exchange: &mut dyn Exchange) {
         Ok(seat) => seat.attach(|attached| {
             let _running = streams::run(live);
             let state = seat.interpreter.state();
-            let run = Run { attached, state, live, seat: &seat, process };
-            state.tools(attached).scripts.find(job.script).namespace(&run, job).is_ok()
+            let run = Run { attached, state, live, seat: &seat, process, record: OnceCell::new() };
+            state.tools(attached).scripts.find(job.script, process.facts()).namespace(&run, job).is_ok()
         }),
     };
     live.flush_partial();
@@ -138,13 +145,16 @@ impl<'i> Run<'i, '_> {
             self.attached.detached(|| self.live.flush_partial());
         }
         self.live.finish();
+        if let Some(record) = self.record.get() {
+            record.expire(c"the record of a request that is over");
+        }
         drop(running);
         next
     }
 
     /// The callable, and what its requests have in common.
     fn prepare(&self, job: &Job<'_>) -> Result<(Arc<Site>, Object<'i>), Outcome> {
-        let script = self.state.tools(self.attached).scripts.find(job.script);
+        let script = self.state.tools(self.attached).scripts.find(job.script, self.process.facts());
         let namespace = script.namespace(self, job)?;
         let found = script.site(job, || self.site(job)).and_then(|site| {
             let callable = namespace.dict_item(&site.name.borrow(self.attached))?;

@@ -31,7 +31,8 @@ fn set<'i>(state: State, environ: &Ref<'i>, key: Key, value: &Ref<'i>) -> Answer
 }
 
 /// Keys whose values are made here: entries of these names, for instance from `SetEnv`, are left out.
-const OURS: [Key; 20] = [
+const OURS: [Key; 21] = [
+    Key::APACHE_REQUEST_REC,
     Key::WSGI_INPUT,
     Key::WSGI_ERRORS,
     Key::MOD_WSGI_REQUEST_START,
@@ -165,5 +166,11 @@ pub(crate) fn build<'i>(run: &Run<'i, '_>, site: &Site, job: &Job<'_>, errors: &
     set(state, &environ, Key::MOD_WSGI_APPLICATION_START, &*Object::float(attached, now())?)?;
     let slot = Object::integer(attached, thread::slot_number().into())?;
     set(state, &environ, Key::MOD_WSGI_THREAD_ID, &slot)?;
+    if let Some(record) = job.record {
+        let capsule = Object::address(attached, record)?;
+        set(state, &environ, Key::APACHE_REQUEST_REC, &capsule)?;
+        // A request has one environ.
+        let _there_was_none = run.record.set(capsule);
+    }
     Ok(environ)
 }

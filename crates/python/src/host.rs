@@ -3,10 +3,32 @@
 
 use model::event::{Event, Level};
 
+/// What the configuration says about one interpreter.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Directories put before `sys.path`, layer by layer, each before the earlier ones.
+    pub python_path: Vec<Vec<Vec<u8>>>,
+    /// How long a thread runs before another gets its turn, in seconds.
+    pub switch_interval: Option<f64>,
+    /// Whether the interval was set for this interpreter by name.
+    pub switch_interval_by_name: bool,
+    /// Whether the interpreter gets a GIL of its own; the main one never does.
+    pub own_gil: bool,
+    /// Whether `sys.stdin` is out of bounds.
+    pub restrict_stdin: bool,
+    /// Whether `sys.stdout` is out of bounds.
+    pub restrict_stdout: bool,
+    /// Whether `signal.signal()` registers nothing.
+    pub restrict_signal: bool,
+}
+
 /// The server outside of requests. Called on any thread, without an interpreter.
 pub trait Host: Send + Sync {
     /// Writes a line to the server's error log.
     fn log(&self, level: Level, line: &[u8]);
+
+    /// What the configuration says about the interpreter of that name.
+    fn options(&self, application_group: &[u8]) -> Options;
 
     /// Logs an event.
     fn report(&self, event: &Event) {
@@ -19,8 +41,12 @@ pub trait Host: Send + Sync {
 pub struct Facts {
     /// Name of the process group; empty in embedded mode.
     pub process_group: String,
-    /// Directories put before `sys.path`.
-    pub python_path: Vec<Vec<u8>>,
+    /// `PYTHON_EGG_CACHE` for applications; empty to leave it as it is.
+    pub python_eggs: Vec<u8>,
+    /// Whether interpreters are ended with the process.
+    pub destroy_interpreters: bool,
+    /// Whether capital letters count in the paths of scripts.
+    pub case_sensitive: bool,
     /// `wsgi.multithread`
     pub multithread: bool,
     /// `wsgi.multiprocess`

@@ -3,16 +3,17 @@
 //!
 //! Created and ended on the Python-main thread only; used by request threads in between.
 
-use crate::abi::Abi;
-use crate::host::{Facts, Host};
+use crate::abi::{Abi, InterpreterConfig, OWN_GIL};
+use crate::host::{Facts, Host, Options};
 use crate::live::lock;
 use crate::module::ModuleDefinition;
 use crate::object::{Answer, Attached};
-use crate::state::State;
+use crate::state::{State, attached_module};
 use crate::thread::{self, Spare, ThreadState};
 use model::event::Event;
 use pyo3_ffi as ffi;
-use std::ptr::NonNull;
+use std::ffi::CStr;
+use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex};
 
 /// An interpreter.
@@ -39,6 +40,42 @@ unsafe impl Send for Interpreter {}
 // SAFETY: [THREAD] see above.
 unsafe impl Sync for Interpreter {}
 
+/// Modules of the standard library with C code that keeps data for the whole process: imported for the first time under
+/// two GILs at once they would race, so the main interpreter has them before any other GIL exists.
+const SHARED: [&CStr; 8] =
+    [c"datetime", c"decimal", c"ssl", c"hashlib", c"sqlite3", c"zoneinfo", c"asyncio", c"ctypes"];
+
+/// Makes a sub-interpreter, which the calling thread then holds instead of the main one. Called on the Python-main thread,
+/// which holds the main interpreter.
+pub(crate) fn make(attached: Attached<'_>, options: &Options) -> Result<NonNull<ffi::PyThreadState>, String> {
+    let function = attached.abi().new_interpreter.filter(|_| options.own_gil);
+    let Some(function) = function else {
+        // SAFETY: [GIL] the main interpreter is held on the Python-main thread.
+        return NonNull::new(unsafe { ffi::Py_NewInterpreter() }).ok_or_else(|| "Py_NewInterpreter failed".to_owned());
+    };
+    for module in SHARED {
+        // A Python without it has nothing that could race.
+        drop(attached_module(attached, module));
+    }
+    let configuration = InterpreterConfig {
+        use_main_obmalloc: 0,
+        allow_fork: 1,
+        allow_exec: 1,
+        allow_threads: 1,
+        allow_daemon_threads: 1,
+        check_multi_interp_extensions: 1,
+        gil: OWN_GIL,
+    };
+    let mut made = ptr::null_mut();
+    // SAFETY: [GIL] the main interpreter is held on the Python-main thread; the configuration has the layout of 3.12 on.
+    let status = unsafe { function(&raw mut made, &raw const configuration) };
+    NonNull::new(made).filter(|_| status.kind == 0).ok_or_else(|| {
+        // SAFETY: [STATIC] null or static text of CPython's.
+        let message = (!status.message.is_null()).then(|| unsafe { CStr::from_ptr(status.message) });
+        message.map_or_else(|| "no reason given".to_owned(), |text| text.to_string_lossy().into_owned())
+    })
+}
+
 impl Interpreter {
     /// Sets up the interpreter that the calling thread, the Python-main thread, holds.
     pub(crate) fn furnish<'i>(
@@ -46,11 +83,16 @@ impl Interpreter {
         name: &[u8],
         definition: ModuleDefinition,
         facts: &Facts,
+        options: &Options,
         host: &'static dyn Host,
     ) -> Answer<'i, Arc<Self>> {
         let module = definition.instance(attached)?;
-        let (state, blemishes) = State::create(attached, &module, name, facts, host)?;
+        let (state, blemishes) = State::create(attached, &module, name, facts, options, host)?;
         attached.detached(|| {
+            if let Some(seconds) = blemishes.interval {
+                let application_group = String::from_utf8_lossy(name).into_owned();
+                host.report(&Event::SwitchIntervalShared { application_group, seconds: seconds.to_string() });
+            }
             for (module, reason) in blemishes.companions {
                 host.report(&Event::CompanionFailed { module, reason });
             }

@@ -9,6 +9,7 @@
 pub mod abi;
 pub mod call;
 pub mod callback;
+mod capsule;
 mod container;
 pub mod environ;
 pub mod host;

@@ -5,7 +5,7 @@
 
 use crate::abi::Abi;
 use crate::callback::{Fill, Function, row};
-use crate::object::{Answer, Attached, Object, Ref};
+use crate::object::{Answer, Attached, Object};
 use crate::raised::Raised;
 use crate::state::attached_module;
 use pyo3_ffi as ffi;
@@ -76,26 +76,6 @@ impl ModuleDefinition {
             0 => Ok(module),
             _ => Err(Raised::take(attached)),
         }
-    }
-}
-
-impl<'i> Object<'i> {
-    /// A capsule around something that lives as long as the process.
-    pub fn capsule<T: Sync>(attached: Attached<'i>, content: &'static T, name: &'static CStr) -> Answer<'i> {
-        let content = ptr::from_ref(content).cast_mut().cast::<c_void>();
-        // SAFETY: [STATIC] content and name are never freed; nobody writes to the content.
-        let made = unsafe { ffi::PyCapsule_New(content, name.as_ptr(), None) };
-        // SAFETY: [OWNED] the function returns a new reference or null with an exception.
-        unsafe { Self::owned(attached, made) }
-    }
-}
-
-impl<'i> Ref<'i> {
-    /// The address in a capsule of that name.
-    pub fn capsule_content(&self, name: &CStr) -> Answer<'i, NonNull<c_void>> {
-        // SAFETY: [GIL] the object is alive and the name NUL-terminated.
-        let found = unsafe { ffi::PyCapsule_GetPointer(self.as_ptr(), name.as_ptr()) };
-        NonNull::new(found).ok_or_else(|| Raised::take(self.attached()))
     }
 }
 

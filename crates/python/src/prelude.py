@@ -168,7 +168,8 @@ warn_text_done = False
 
 
 def restrict_signals(note):
-    """Handlers set by applications would take the server's signals: they are not installed."""
+    """Handlers set by applications would take the server's signals: they are not installed, and processes that fork are
+    free to. Answers what it was given, as applications written for mod_wsgi expect."""
     import os
     import signal as module
 
@@ -183,21 +184,52 @@ def restrict_signals(note):
         note("signal.signal(%r, ...) was ignored: the server owns the signals of this process" % (signalnum,))
         for line in "".join(traceback.format_stack(sys._getframe(1))).splitlines():
             note(line)
-        return module.getsignal(signalnum)
+        return handler
 
     signal.__doc__ = real.__doc__
     module.signal = signal
 
 
-def take_over_streams(stderr, stdout):
-    """Standard error, and standard output and input unless the server runs as one process for debugging."""
-    sys.stderr = stream(stderr)
-    if stdout is not None:
-        sys.stdout = stream(stdout)
-        if sys.stdin is None:
-            import os
+class Forbidden:
+    """A standard stream that applications must not use."""
 
-            sys.stdin = open(os.devnull)
+    __slots__ = ("__name",)
+
+    def __init__(self, name):
+        object.__setattr__(self, "_Forbidden__name", name)
+
+    def __getattribute__(self, attribute):
+        name = object.__getattribute__(self, "_Forbidden__name")
+        raise OSError(name + " access restricted by mod_wsgi")
+
+    def __setattr__(self, attribute, value):
+        getattr(self, attribute)
+
+    def __delattr__(self, attribute):
+        getattr(self, attribute)
+
+
+def take_over_errors(stderr):
+    sys.stderr = stream(stderr)
+
+
+def take_over_streams(stdout, stdin_restricted, stdout_restricted):
+    """Standard output and input; left alone where the server runs as one process for debugging."""
+    sys.stdout = Forbidden("sys.stdout") if stdout_restricted else stream(stdout)
+    if stdin_restricted:
+        sys.stdin = Forbidden("sys.stdin")
+    elif sys.stdin is None:
+        import os
+
+        sys.stdin = open(os.devnull)
+
+
+def set_egg_cache(directory):
+    """The first interpreter changes the environment of the process, which the others have from it."""
+    import os
+
+    if os.environ.get("PYTHON_EGG_CACHE") != directory:
+        os.environ["PYTHON_EGG_CACHE"] = directory
 
 
 def extend_path(directories):
@@ -289,6 +321,14 @@ def end():
     import atexit
 
     atexit._run_exitfuncs()
+    flush()
+    # Python would complain that it cannot flush it.
+    if type(sys.stdout) is Forbidden:
+        sys.stdout = None
+
+
+def flush():
+    """Writes lines that were begun."""
     for standard in (sys.stdout, sys.stderr):
         try:
             standard.flush()

@@ -5,8 +5,8 @@
 //! once the process is ending, so that "nobody is inside" is a fact and not a guess. Nothing here is locked on the way
 //! of a request that finds its interpreter in its thread's own list.
 
-use crate::host::{Facts, Host};
-use crate::interpreter::Interpreter;
+use crate::host::{Facts, Host, Options};
+use crate::interpreter::{self, Interpreter};
 use crate::live::lock;
 use crate::module::ModuleDefinition;
 use crate::object::{Answer, Attached};
@@ -153,7 +153,8 @@ impl Process {
         ready: impl FnOnce() + Send,
     ) -> Answer<'i, End> {
         MAIN.get_or_init(std::thread::current);
-        let main = Interpreter::furnish(attached, b"", definition, &facts, host)?;
+        let options = Options { own_gil: false, ..attached.detached(|| host.options(b"")) };
+        let main = Interpreter::furnish(attached, b"", definition, &facts, &options, host)?;
         let interpreters = RwLock::new(vec![Arc::clone(&main)]);
         let process =
             PROCESS.get_or_init(|| Self { facts, host, definition, main, interpreters, wanted: Mutex::default() });
@@ -249,22 +250,25 @@ impl Process {
             return Err(Unavailable::Limit(limit));
         }
         let main = self.main.main_thread();
+        let mut options = self.host.options(name);
+        options.own_gil &= self.main.abi().new_interpreter.is_some();
         let created = main.attach_with(self.main.abi(), |attached| {
-            // SAFETY: [GIL] the main interpreter is held on the Python-main thread.
-            let made = unsafe { ffi::Py_NewInterpreter() };
-            if made.is_null() {
-                // SAFETY: [THREAD] nothing is current after a failure; the state is this thread's.
-                unsafe { ffi::PyThreadState_Swap(main.as_ptr()) };
-                return Err("Py_NewInterpreter failed".to_owned());
-            }
-            // The new interpreter is held now, under the same GIL.
-            let furnished = Interpreter::furnish(attached, name, self.definition, &self.facts, self.host);
+            let made = match interpreter::make(attached, &options) {
+                Ok(made) => made.as_ptr(),
+                Err(reason) => {
+                    // SAFETY: [THREAD] nothing or this is current after a failure; the state is this thread's.
+                    unsafe { ffi::PyThreadState_Swap(main.as_ptr()) };
+                    return Err(reason);
+                }
+            };
+            // The new interpreter is held now, under the same GIL or its own.
+            let furnished = Interpreter::furnish(attached, name, self.definition, &self.facts, &options, self.host);
             let furnished = furnished.map_err(|raised| raised.summary());
             if furnished.is_err() {
                 // SAFETY: [THREAD] it is current and the only state of its interpreter, which nobody else knows.
                 unsafe { ffi::Py_EndInterpreter(made) };
             }
-            // SAFETY: [THREAD] the state is this thread's; the GIL is shared, held or free now.
+            // SAFETY: [THREAD] the state is this thread's. A shared GIL is held or free now; one of its own is given up.
             unsafe { ffi::PyThreadState_Swap(main.as_ptr()) };
             furnished
         });

@@ -5,12 +5,14 @@
 //! for it does not hold the interpreter, so a slow import blocks nobody else.
 
 use crate::call::{Job, Run};
+use crate::host::Facts;
 use crate::live::lock;
 use crate::object::{Answer, Attached, Kept, Object};
 use crate::raised::Raised;
 use model::environ::Key;
 use model::event::Event;
 use model::exchange::Outcome;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -61,20 +63,22 @@ pub(crate) struct Shape {
 }
 
 impl Scripts {
-    pub(crate) fn find(&self, path: &[u8]) -> Arc<Script> {
+    /// The script at `path`. Where capital letters do not count, it is read from the path that was asked for first.
+    pub(crate) fn find(&self, path: &[u8], facts: &Facts) -> Arc<Script> {
+        let known: Cow<'_, [u8]> = if facts.case_sensitive { path.into() } else { path.to_ascii_lowercase().into() };
         let mut by_path = lock(&self.by_path);
-        if let Some(script) = by_path.get(path) {
+        if let Some(script) = by_path.get(&*known) {
             return Arc::clone(script);
         }
         let script = Arc::new(Script {
             path: path.to_vec(),
-            module_name: format!("_mod_wsgi_{:x}", md5::compute(path)),
+            module_name: format!("_mod_wsgi_{:x}", md5::compute(&known)),
             loaded: Mutex::default(),
             loading: Mutex::default(),
             loading_ended: Condvar::new(),
             sites: Mutex::default(),
         });
-        by_path.insert(path.to_vec(), Arc::clone(&script));
+        by_path.insert(known.into_owned(), Arc::clone(&script));
         script
     }
 

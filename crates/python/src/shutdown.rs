@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The end of all interpreters, on the Python-main thread after [`crate::process::stop`] (requests §10.4).
 //!
+//! Where interpreters are not to be destroyed (`WSGIDestroyInterpreter Off`) only requests are waited for.
+//!
 //! Order: wait for requests; then in each interpreter `threading` shutdown and `atexit`, sub-interpreters first; then
 //! end the sub-interpreters. Python code can hold this up without end (a non-daemon thread that never finishes), and
 //! nothing can stop it from outside. So the deadline is kept by a watchdog thread, which writes the event, and by the
@@ -8,8 +10,9 @@
 
 use crate::interpreter::Interpreter;
 use crate::live::lock;
-use crate::object::Attached;
+use crate::object::{Attached, Kept};
 use crate::process::{End, Process, inside};
+use crate::state::Tools;
 use model::event::{Event, Level};
 use pyo3_ffi as ffi;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -59,31 +62,44 @@ pub(crate) fn end(process: &'static Process) -> End {
     });
     // A quarter is left for atexit functions even if a request never ends.
     wait_for_requests(process, start + Duration::from_millis(milliseconds / 4 * 3));
-    let main = process.main();
-    let subordinate: Vec<_> = process.interpreters().into_iter().filter(|one| !one.name().is_empty()).collect();
-    for interpreter in subordinate.iter().rev() {
-        run_python_end(process, interpreter);
-    }
-    run_python_end(process, main);
-    let mut end = End::LeaveAlone;
-    if inside() == 0 {
-        let ended = subordinate.iter().rev().filter(|interpreter| finish(main, interpreter)).count();
-        if ended == subordinate.len() {
-            main.sweep_all();
-            main.main_thread().attach_with(main.abi(), |attached| main.state().release(attached));
-            end = End::Finalise;
-        }
-    }
+    let end =
+        if process.facts().destroy_interpreters { end_interpreters(process) } else { leave_interpreters(process) };
     let waiting = inside();
-    if !clock.reached() {
-        end = End::LeaveAlone;
-    } else if waiting > 0 {
+    let in_time = clock.reached();
+    if in_time && waiting > 0 {
         process.host().report(&Event::ShutdownOverdue { milliseconds, waiting });
     }
     if let Ok(watchdog) = watchdog {
         let _it_only_logs = watchdog.join();
     }
-    end
+    if in_time { end } else { End::LeaveAlone }
+}
+
+/// Runs what Python runs at its end in each interpreter, and ends those that can be ended.
+fn end_interpreters(process: &'static Process) -> End {
+    let main = process.main();
+    let subordinate: Vec<_> = process.interpreters().into_iter().filter(|one| !one.name().is_empty()).collect();
+    for interpreter in subordinate.iter().rev() {
+        run_python_end(process, interpreter, |tools| &tools.end);
+    }
+    run_python_end(process, main, |tools| &tools.end);
+    if inside() == 0 {
+        let ended = subordinate.iter().rev().filter(|interpreter| finish(main, interpreter)).count();
+        if ended == subordinate.len() {
+            main.sweep_all();
+            main.main_thread().attach_with(main.abi(), |attached| main.state().release(attached));
+            return End::Finalise;
+        }
+    }
+    End::LeaveAlone
+}
+
+/// Loses no output, and leaves everything else as it is.
+fn leave_interpreters(process: &'static Process) -> End {
+    for interpreter in process.interpreters() {
+        run_python_end(process, &interpreter, |tools| &tools.flush);
+    }
+    End::LeaveAlone
 }
 
 fn wait_for_requests(process: &Process, deadline: Instant) {
@@ -97,10 +113,10 @@ fn wait_for_requests(process: &Process, deadline: Instant) {
     }
 }
 
-fn run_python_end(process: &Process, interpreter: &Interpreter) {
+fn run_python_end(process: &Process, interpreter: &Interpreter, function: fn(&Tools) -> &Kept) {
     interpreter.main_thread().attach_with(interpreter.abi(), |attached| {
         let tools = interpreter.state().tools(attached);
-        if let Err(raised) = tools.end.borrow(attached).call(&[]) {
+        if let Err(raised) = function(tools).borrow(attached).call(&[]) {
             let line = format!("ending the {}: {}", interpreter.label(), raised.summary());
             attached.detached(|| process.host().log(Level::Error, line.as_bytes()));
         }

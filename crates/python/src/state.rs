@@ -4,7 +4,7 @@
 //! Lives behind the state of that interpreter's instance of the extension module. Made and released on the Python-main
 //! thread; between the two it is only read, by threads that hold the interpreter.
 
-use crate::host::{Facts, Host};
+use crate::host::{Facts, Host, Options};
 use crate::object::{Answer, Attached, Kept, Object, Ref};
 use crate::script::Scripts;
 use crate::types::input::Input;
@@ -41,6 +41,7 @@ pub struct Tools {
     pub(crate) forget: Kept,
     pub(crate) reload_required: Kept,
     pub(crate) end: Kept,
+    pub(crate) flush: Kept,
     /// The name `reload_required`.
     pub(crate) reload_name: Kept,
     prelude: Kept,
@@ -126,6 +127,7 @@ impl Tools {
             &self.forget,
             &self.reload_required,
             &self.end,
+            &self.flush,
             &self.reload_name,
             &self.prelude,
             &self.module,
@@ -161,6 +163,7 @@ impl Tools {
             forget: named("forget")?,
             reload_required: named("reload_required")?,
             end: named("end")?,
+            flush: named("flush")?,
             reload_name: Object::text(attached, "reload_required")?.keep(),
             prelude: prelude.keep(),
             module: module.keep(),
@@ -182,6 +185,8 @@ pub(crate) type Failures = Vec<(String, String)>;
 pub(crate) struct Blemishes {
     pub(crate) companions: Failures,
     pub(crate) directories: Failures,
+    /// A switch interval that this interpreter cannot have.
+    pub(crate) interval: Option<f64>,
 }
 
 impl State {
@@ -191,12 +196,13 @@ impl State {
         module: &Ref<'i>,
         name: &[u8],
         facts: &Facts,
+        options: &Options,
         host: &'static dyn Host,
     ) -> Answer<'i, (Self, Blemishes)> {
         let tools = Box::new(Tools::new(attached, module)?);
         // Leaked on purpose: see `release`. There are as many as interpreters.
         let state = Self(NonNull::from(Box::leak(tools)));
-        let blemishes = state.set_up(attached, name, facts, host)?;
+        let blemishes = state.set_up(attached, name, facts, options, host)?;
         Ok((state, blemishes))
     }
 
@@ -205,27 +211,57 @@ impl State {
         attached: Attached<'i>,
         name: &[u8],
         facts: &Facts,
+        options: &Options,
         host: &'static dyn Host,
     ) -> Answer<'i, Blemishes> {
         let tools = self.tools(attached);
+        let interval = set_switch_interval(attached, name, options)?;
         let stderr = Log::standard(self, attached, host, "<stderr>")?;
-        let stdout = if facts.single_process {
-            Object::none(attached)
-        } else {
-            Log::standard(self, attached, host, "<stdout>")?
-        };
-        tools.function(attached, "take_over_streams")?.call(&[*stderr, *stdout])?;
+        let stdout = Log::standard(self, attached, host, "<stdout>")?;
+        tools.function(attached, "take_over_errors")?.call(&[*stderr])?;
+        if !facts.single_process {
+            let restricted = [options.restrict_stdin, options.restrict_stdout];
+            let [stdin_restricted, stdout_restricted] = restricted.map(|value| Object::boolean(attached, value));
+            let take_over = tools.function(attached, "take_over_streams")?;
+            take_over.call(&[*stdout, *stdin_restricted?, *stdout_restricted?])?;
+        }
         let description = describe_server(attached, name, facts)?;
         let companions = tools.function(attached, "build_modules")?.call(&[*description])?;
-        tools.function(attached, "restrict_signals")?.call(&[*stderr.attribute(c"note")?])?;
-        let directories = tools.list.borrow(attached).call(&[])?;
-        for directory in &facts.python_path {
-            directories.append(&*Object::file_system(attached, directory)?)?;
+        if options.restrict_signal {
+            tools.function(attached, "restrict_signals")?.call(&[*stderr.attribute(c"note")?])?;
         }
-        let failed = tools.function(attached, "extend_path")?.call(&[*directories])?;
-        Ok(Blemishes { companions: failures(&companions)?, directories: failures(&failed)? })
+        if !facts.python_eggs.is_empty() {
+            let directory = Object::file_system(attached, &facts.python_eggs)?;
+            tools.function(attached, "set_egg_cache")?.call(&[*directory])?;
+        }
+        let extend_path = tools.function(attached, "extend_path")?;
+        let mut directories = Failures::new();
+        for layer in &options.python_path {
+            let entries = tools.list.borrow(attached).call(&[])?;
+            for directory in layer {
+                entries.append(&*Object::file_system(attached, directory)?)?;
+            }
+            let failed = extend_path.call(&[*entries])?;
+            directories.extend(failures(&failed)?);
+        }
+        Ok(Blemishes { companions: failures(&companions)?, directories, interval })
     }
 }
+
+/// Sets the interval of the GIL that the interpreter has. A shared one has the interval of the process, which the main
+/// interpreter set; one that was meant for this interpreter alone is answered and not set.
+fn set_switch_interval<'i>(attached: Attached<'i>, name: &[u8], options: &Options) -> Answer<'i, Option<f64>> {
+    let Some(seconds) = options.switch_interval else { return Ok(None) };
+    if !name.is_empty() && !options.own_gil {
+        return Ok(options.switch_interval_by_name.then_some(seconds));
+    }
+    let interval = Object::float(attached, seconds.min(LONGEST_INTERVAL))?;
+    attached_module(attached, c"sys")?.call_method(c"setswitchinterval", &[*interval])?;
+    Ok(None)
+}
+
+/// In seconds; Python keeps microseconds in a number of 64 bits.
+const LONGEST_INTERVAL: f64 = 1e9;
 
 fn failures<'i>(list: &Ref<'i>) -> Answer<'i, Failures> {
     let pair = |index| {

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use model::embedded::options::Options;
 use model::embedded::{
     CAPSULE, Call, Entry, ExchangeTable, Flag, HostTable, MainEnd, Pair, Setup, Table, Text, ValueKind, build_id,
 };
@@ -149,11 +150,41 @@ table_function!(log(context: *mut c_void, level: Level, line: Text<'_>) -> (), o
 table_function!(is_aborted(context: *mut c_void) -> Flag, or 0, told_is_aborted);
 table_function!(host_log(level: Level, line: Text<'_>) -> (), or (), told_host_log);
 table_function!(host_ready() -> (), or (), told_host_ready);
+table_function!(host_options(group: Text<'_>) -> Options, or Options::default(), told_options);
+table_function!(host_search_path(group: Text<'_>, layer: usize) -> Text<'static>, or Text::default(), told_search_path);
 
 static EXCHANGE: ExchangeTable = ExchangeTable { read_body, send_head, send_data, send_file, flush, log, is_aborted };
 
 fn told_host_log(level: Level, line: Text<'_>) {
     LOG.lock().unwrap().push((level as i64, bytes(line).to_vec()));
+}
+
+/// What the set-up says about interpreters: numbers `<field>` or `<field>:<group>`, the interval in microseconds, and texts
+/// `python_path:<layer>` or `python_path:<layer>:<group>`.
+type Said = (HashMap<String, i64>, HashMap<String, Vec<u8>>);
+static HOST: OnceLock<Said> = OnceLock::new();
+
+fn said<'s, T>(from: &'s HashMap<String, T>, name: &str, group: Text<'_>) -> Option<&'s T> {
+    let group = String::from_utf8_lossy(bytes(group));
+    from.get(&format!("{name}:{group}")).or_else(|| from.get(name))
+}
+
+fn told_options(group: Text<'_>) -> Options {
+    let (numbers, _) = HOST.get().unwrap();
+    let number = |name: &str| said(numbers, name, group).copied().unwrap_or(0);
+    Options {
+        switch_interval: number("switch_interval") as f64 / 1e6,
+        switch_interval_by_name: number("switch_interval_by_name") as Flag,
+        own_gil: number("own_gil") as Flag,
+        restrict_stdin: number("restrict_stdin") as Flag,
+        restrict_stdout: number("restrict_stdout") as Flag,
+        restrict_signal: number("restrict_signal") as Flag,
+    }
+}
+
+fn told_search_path(group: Text<'_>, layer: usize) -> Text<'static> {
+    let (_, texts) = HOST.get().unwrap();
+    said(texts, &format!("python_path:{layer}"), group).map_or_else(Text::default, |path| Text::new(path))
 }
 
 fn told_host_ready() {
@@ -182,6 +213,7 @@ fn perform(request: &mut Rehearsal) {
         environ: entries.as_ptr(),
         environ_length: entries.len(),
         resource: text("resource"),
+        request_record: ptr::without_provenance_mut(usize::try_from(request.number("record")).unwrap()),
     };
     let repeat = request.number("repeat").max(1);
     for _ in 0..repeat {
@@ -237,7 +269,9 @@ fn main<'i>(attached: Attached<'i>, arguments: Arguments<'_, 'i>) -> Answer<'i> 
     let wanted = read(&arguments.get(1).unwrap())?;
     let setup = Setup {
         process_group: wanted.text("process_group"),
-        python_path: wanted.text("python_path"),
+        python_eggs: wanted.text("python_eggs"),
+        destroy_interpreters: wanted.number("destroy_interpreters") as Flag,
+        case_sensitive: wanted.number("case_sensitive") as Flag,
         multithread: 1,
         multiprocess: 0,
         run_once: 0,
@@ -251,7 +285,8 @@ fn main<'i>(attached: Attached<'i>, arguments: Arguments<'_, 'i>) -> Answer<'i> 
         interpreter_limit: usize::try_from(wanted.number("interpreter_limit")).unwrap(),
         shutdown_milliseconds: wanted.number("shutdown_milliseconds").unsigned_abs(),
     };
-    let host = HostTable { log: host_log, ready: host_ready };
+    HOST.get_or_init(|| (wanted.numbers.clone(), wanted.texts.clone()));
+    let host = HostTable { log: host_log, ready: host_ready, options: host_options, search_path: host_search_path };
     // SAFETY: [TABLE] this is the thread that initialised Python, attached.
     let end = unsafe { (table().main)(&raw const setup, &raw const host) };
     Object::text(attached, if end == MainEnd::Finalise { "finalise" } else { "leave alone" })

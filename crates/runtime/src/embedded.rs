@@ -13,10 +13,11 @@ use model::exchange::{Exchange, FileSpan, Head, Outcome, ReadError, SendError};
 use python::call::{self, Job};
 use python::callback::{Entered, guard};
 use python::environ::bytes;
-use python::host::{Facts, Host};
+use python::host::{Facts, Host, Options};
 use python::process::{self, End, Process};
 use python::table_function;
 use std::ffi::c_void;
+use std::ptr::NonNull;
 use std::slice;
 use std::sync::OnceLock;
 
@@ -34,6 +35,23 @@ impl Host for HttpdHost {
         // SAFETY: [TABLE] the host's functions may be called at any time from any thread.
         unsafe { (self.0.log)(level, Text::new(line)) };
     }
+
+    fn options(&self, application_group: &[u8]) -> Options {
+        let name = Text::new(application_group);
+        // SAFETY: [TABLE] see above.
+        let said = unsafe { (self.0.options)(name) };
+        // SAFETY: [TABLE] see above.
+        let layers = (0..).map(|layer| bytes(unsafe { (self.0.search_path)(name, layer) }));
+        Options {
+            python_path: layers.take_while(|layer| !layer.is_empty()).map(entries).collect(),
+            switch_interval: (said.switch_interval > 0.0).then_some(said.switch_interval),
+            switch_interval_by_name: said.switch_interval_by_name != 0,
+            own_gil: said.own_gil != 0,
+            restrict_stdin: said.restrict_stdin != 0,
+            restrict_stdout: said.restrict_stdout != 0,
+            restrict_signal: said.restrict_signal != 0,
+        }
+    }
 }
 
 table_function!(main(setup: *const Setup<'_>, host: *const HostTable) -> MainEnd, or MainEnd::LeaveAlone, run_main);
@@ -45,15 +63,21 @@ table_function!(
 table_function!(preload(group: Text<'_>, script: Text<'_>, mtime: i64) -> (), or (), preload_script);
 table_function!(stop() -> Flag, or 0, stop_process);
 
+/// The directories of a layer of a search path.
+fn entries(layer: &[u8]) -> Vec<Vec<u8>> {
+    layer.split(|byte| *byte == b':').filter(|entry| !entry.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
 fn owned(text: Text<'_>) -> String {
     String::from_utf8_lossy(bytes(text)).into_owned()
 }
 
 fn facts(setup: &Setup<'_>) -> Facts {
-    let directories = bytes(setup.python_path).split(|byte| *byte == b':');
     Facts {
         process_group: owned(setup.process_group),
-        python_path: directories.filter(|directory| !directory.is_empty()).map(<[u8]>::to_vec).collect(),
+        python_eggs: bytes(setup.python_eggs).to_vec(),
+        destroy_interpreters: setup.destroy_interpreters != 0,
+        case_sensitive: setup.case_sensitive != 0,
         multithread: setup.multithread != 0,
         multiprocess: setup.multiprocess != 0,
         run_once: setup.run_once != 0,
@@ -114,6 +138,7 @@ unsafe fn job<'a>(call: &Call<'a>) -> Job<'a> {
         request_start: call.request_start,
         environ,
         resource: bytes(call.resource),
+        record: NonNull::new(call.request_record),
     }
 }
 

@@ -182,6 +182,8 @@ rehearsals! {
     an_interpreter_that_cannot_be_made_is_tried_again = "failing_interpreter";
     files_are_sent_by_the_server = "files";
     interpreters_and_threads_are_kept = "interpreters";
+    interpreters_can_be_left_as_they_are = "leaving";
+    interpreters_follow_their_settings = "settings";
     output_goes_to_the_right_log = "logs";
     scripts_are_loaded_once_and_again = "scripts";
     everything_ends_in_order = "ending";

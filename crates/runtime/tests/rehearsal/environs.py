@@ -79,10 +79,10 @@ def test_entries_come_as_they_are():
         ("TWICE", b"1"),
         ("TWICE", b"2"),
         ("wsgi.multithread", b"forged"),
-        ("mod_wsgi.process_group", b"forged"),
+        ("mod_wsgi.application_group", b"forged"),
         ("mod_wsgi.other", b"kept"),
     ]
-    found = show("[environ[k] for k in ('HTTP_HOST', 'X-any key', 'DOCUMENT_ROOT', 'SCRIPT_NAME', 'NOTHING', 'EMPTY', 'TWICE', 'wsgi.multithread', 'mod_wsgi.process_group', 'mod_wsgi.other')]", environ=entries)
+    found = show("[environ[k] for k in ('HTTP_HOST', 'X-any key', 'DOCUMENT_ROOT', 'SCRIPT_NAME', 'NOTHING', 'EMPTY', 'TWICE', 'wsgi.multithread', 'mod_wsgi.application_group', 'mod_wsgi.other')]", environ=entries)
     assert found == ["h\xe9", "v", "/\u20ac", "/\udcff", None, "", "2", True, "", "kept"], found
 
 

@@ -121,7 +121,7 @@ sys.modules["host"] = sys.modules["__main__"]
 tests = importlib.import_module(os.path.splitext(os.path.basename(FILE))[0])
 failures = []
 threading.Thread(target=run_tests, args=(tests, failures), daemon=True).start()
-setup = {"python_path": b"", "interpreter_limit": 8, "shutdown_milliseconds": 5000}
+setup = {"interpreter_limit": 8, "shutdown_milliseconds": 5000, "destroy_interpreters": 1, "case_sensitive": 1, "restrict_signal": 1}
 setup.update(getattr(tests, "SETUP", {}))
 end = rehearsal.main(runtime.embedded, setup)
 expected = getattr(tests, "END", "finalise")

@@ -159,7 +159,7 @@ def application(environ, start_response):
     def handler(*arguments): pass
     returned = signal.signal(signal.SIGTERM, handler)
     start_response("200 OK", [])
-    return [repr((returned == before, signal.getsignal(signal.SIGTERM) == before)).encode()]
+    return [repr((returned is handler, signal.getsignal(signal.SIGTERM) == before)).encode()]
 ''')
     assert answer.body == b"(True, True)", answer
     assert answer.log and all(level == 6 for level, _ in answer.log), answer

@@ -13,7 +13,7 @@ ONE, TWO, EXTRA = (tempfile.mkdtemp() for _ in range(3))
 with open(os.path.join(ONE, "extra.pth"), "w") as file:
     file.write(EXTRA + "\n")
 BEFORE = list(sys.path)
-SETUP = {"python_path": (":" + TWO + "::" + ONE + ":/nonexistent").encode()}
+SETUP = {"python_path:0": (":" + TWO + "::" + ONE + ":/nonexistent").encode()}
 
 COUNTING = '''
 import sys
