@@ -237,7 +237,7 @@ fn take_in_section(
         (row.set)(&mut alone, text, &mut reading).map_err(|error| error.to_string())?;
         ServerConfig::change(&line.server, |config| {
             config.written.doubts.extend(told);
-            config.written.mentions.push(Mention { section: line.section(), settings: alone });
+            config.written.mentions.push(Mention { sections: line.sections(), settings: alone });
         });
         Ok(())
     });

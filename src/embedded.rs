@@ -6,7 +6,7 @@
 
 pub mod exchange;
 mod layout;
-mod search;
+pub mod search;
 mod settings;
 mod start;
 

@@ -63,6 +63,7 @@ fn both_handler_names_run_a_script(mode: Mode) {
 
 fn a_missing_script_is_not_found(mode: Mode) {
     let httpd = Site::new(mode).config("WSGIScriptAlias /gone \"@APPS@/gone.py\"").start();
+    httpd.expect(event::FILE_DOUBTFUL);
     httpd.expect(event::SCRIPT_MISSING);
     httpd.get("/gone").expect(404);
     httpd.get("/gone/deeper").expect(404);

@@ -45,6 +45,7 @@ fn every_event_is_raised_by_some_test() {
             format!("expect(event::{constant})"),
             format!("start(), event::{constant})"),
             format!("&httpd, event::{constant})"),
+            format!("&number(event::{constant})"),
         ];
         uses.iter().any(|text| sources.contains(text.as_str()))
     };

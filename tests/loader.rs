@@ -39,12 +39,16 @@ fn make(folder: &Path, files: &[&str]) {
 
 #[test]
 fn a_home_that_does_not_exist_is_explained() {
-    assert_explained(&site().python_home("/nonexistent/python").start(), event::PYTHON_HOME_UNREADABLE);
+    let httpd = site().python_home("/nonexistent/python").start();
+    httpd.expect(event::FILE_DOUBTFUL);
+    assert_explained(&httpd, event::PYTHON_HOME_UNREADABLE);
 }
 
 #[test]
 fn a_home_that_is_a_plain_file_is_explained() {
-    assert_explained(&site().file("plain", "x").python_home("@ROOT@/plain").start(), event::PYTHON_HOME_UNREADABLE);
+    let httpd = site().file("plain", "x").python_home("@ROOT@/plain").start();
+    httpd.expect(event::FILE_DOUBTFUL);
+    assert_explained(&httpd, event::PYTHON_HOME_UNREADABLE);
 }
 
 #[test]
@@ -57,6 +61,7 @@ fn an_unreadable_home_is_explained() {
     make(&folder, &["bin/python3"]);
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
     let httpd = site().python_home(&folder).start();
+    httpd.expect(event::FILE_DOUBTFUL);
     assert_explained(&httpd, event::PYTHON_HOME_UNREADABLE);
     drop(httpd);
     fs::remove_dir_all(&folder).unwrap();
@@ -88,7 +93,9 @@ fn a_broken_shared_library_is_explained() {
 #[test]
 fn a_python_that_is_too_old_is_explained() {
     let Some(old) = [8, 7].into_iter().find_map(Python::find) else { return };
-    assert_explained(&site().python(&old).start(), event::PYTHON_VERSION_UNSUPPORTED);
+    let httpd = site().python(&old).start();
+    httpd.expect(event::FILE_DOUBTFUL);
+    assert_explained(&httpd, event::PYTHON_VERSION_UNSUPPORTED);
 }
 
 #[test]
@@ -150,6 +157,7 @@ fn without_a_configured_home_the_default_python_is_used() {
 #[test]
 fn a_missing_folder_of_python_path_is_no_error() {
     let httpd = site().config("WSGIPythonPath \"/nonexistent:@APPS@\"").start();
+    httpd.expect(event::FILE_DOUBTFUL);
     httpd.tolerate(event::PYTHON_PATH_FAILED);
     httpd.get("/e").expect(200);
 }

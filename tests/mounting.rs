@@ -58,6 +58,7 @@ fn an_alias_at_a_path_ends_at_a_slash(mode: Mode) {
 
 fn a_trailing_slash_is_taken_literally(mode: Mode) {
     let httpd = aliased(mode, "/sl/", "environ.py").config("WSGIScriptAlias /sl2/ \"@APPS@/environ.py/\"").start();
+    httpd.expect(event::CONFIGURATION_CONTRADICTORY);
     httpd.expect(event::SCRIPT_MISSING);
     httpd.get("/sl/foo").expect(404);
     assert_names(&httpd, "/sl2/foo", "/sl2", "/foo");
@@ -105,6 +106,7 @@ fn the_first_matching_alias_wins(mode: Mode) {
     let httpd = aliased(mode, "/a/b", "environ.py")
         .config("WSGIScriptAlias /a \"@APPS@/environ.py\"\nWSGIScriptAlias /a/c \"@APPS@/gone.py\"")
         .start();
+    httpd.expect(event::FILE_DOUBTFUL).expect(event::CONFIGURATION_CONTRADICTORY);
     assert_names(&httpd, "/a/b/x", "/a/b", "/x");
     assert_names(&httpd, "/a/c/x", "/a", "/c/x");
 }

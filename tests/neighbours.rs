@@ -103,6 +103,7 @@ fn many_patterns_are_tried_in_order(mode: Mode) {
         .config(&patterns)
         .config("WSGIScriptAliasMatch ^/p([0-9]+) \"@APPS@/environ.py\"")
         .start();
+    httpd.expect(event::FILE_DOUBTFUL);
     httpd.expect(event::SCRIPT_MISSING);
     httpd.get("/p49").expect(404);
     httpd.get("/p50").expect(200);

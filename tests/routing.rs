@@ -35,7 +35,7 @@ fn from(httpd: &Httpd, host: &str) -> Response {
 
 fn a_group_that_nobody_declares_is_an_error_of_the_request(mode: Mode) {
     let httpd = stub(mode).config("WSGIDaemonProcess site\n<Location /e>\nWSGIProcessGroup Site\n</Location>").start();
-    httpd.expect(event::GROUP_UNKNOWN);
+    httpd.expect(event::GROUP_UNKNOWN).expect(event::GROUP_UNRESOLVED);
     httpd.get("/e").expect(500);
 }
 
@@ -46,6 +46,7 @@ fn a_group_of_another_virtual_host_is_not_visible(mode: Mode) {
         .vhost("two.test", "WSGIProcessGroup one")
         .vhost("three.test", "WSGIProcessGroup everywhere")
         .start();
+    httpd.expect(event::GROUP_UNRESOLVED);
     assert_eq!(group(&from(&httpd, "one.test")), "one");
     assert_eq!(group(&from(&httpd, "three.test")), "everywhere");
     httpd.expect(event::GROUP_NOT_VISIBLE);
@@ -78,13 +79,13 @@ fn an_unset_or_empty_variable_never_means_embedded_mode(mode: Mode) {
 
 fn a_dispatch_script_that_cannot_run_refuses_the_request(mode: Mode) {
     let httpd = stub(mode).config("<Location /e>\nWSGIDispatchScript /srv/dispatch.py\n</Location>").start();
-    httpd.expect(event::DISPATCH_MISSING);
+    httpd.expect(event::DISPATCH_MISSING).expect(event::FILE_DOUBTFUL);
     httpd.get("/e").expect(500);
 }
 
 fn an_access_script_that_cannot_run_lets_nobody_in(mode: Mode) {
     let httpd = stub(mode).config("<Location /static.txt>\nWSGIAccessScript /srv/access.py\n</Location>").start();
-    httpd.expect(event::ACCESS_SCRIPT_MISSING);
+    httpd.expect(event::ACCESS_SCRIPT_MISSING).expect(event::FILE_DOUBTFUL);
     httpd.get("/static.txt").expect(500);
     httpd.get("/e").expect(200);
 }
@@ -133,7 +134,7 @@ fn doubtful_directives_are_told_in_the_log_with_file_and_line(mode: Mode) {
         .config("<Location /x>\nWSGITrustedProxyHeaders X_Bad\n</Location>")
         .config("WSGILazyInitialization Off")
         .start();
-    httpd.expect(event::ARGUMENT_DOUBTFUL);
+    httpd.expect(event::ARGUMENT_DOUBTFUL).expect(event::CONFIGURATION_CONTRADICTORY);
     let main: Vec<_> = httpd.log();
     let told =
         |text: &str| main.iter().any(|entry| entry.message.contains(text) && entry.message.contains("httpd.conf:"));

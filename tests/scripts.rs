@@ -165,6 +165,7 @@ fn an_unreadable_script_is_refused(mode: Mode) {
         .file_with_mode("apps/s.py", version("one"), 0o600)
         .config("WSGIScriptAlias /s \"@APPS@/s.py\"")
         .start();
+    httpd.expect(event::FILE_DOUBTFUL);
     httpd.expect(event::SCRIPT_UNREADABLE);
     httpd.get("/s").expect(500);
 }

@@ -83,13 +83,16 @@ impl<'c> Line<'c> {
         std::iter::successors(self.directive().and_then(parent), move |section| parent(section))
     }
 
-    /// The first line of the nearest section that narrows down where the directive applies.
-    pub fn section(&self) -> Option<String> {
-        let section = self.around().find(|section| !NEUTRAL.iter().any(|name| is_named(section, name)))?;
-        // SAFETY: [CSTR] what follows the section's name, up to its `>`.
-        let arguments = text(unsafe { bytes(section.args) });
-        let end = if arguments.ends_with('>') { "" } else { ">" };
-        Some(format!("{} {arguments}{end}", name(section)))
+    /// The first lines of the sections that narrow down where the directive applies, the nearest first.
+    pub fn sections(&self) -> Vec<String> {
+        let sections = self.around().filter(|section| !NEUTRAL.iter().any(|name| is_named(section, name)));
+        let first_line = |section: &ffi::ap_directive_t| {
+            // SAFETY: [CSTR] what follows the section's name, up to its `>`.
+            let arguments = text(unsafe { bytes(section.args) });
+            let end = if arguments.ends_with('>') { "" } else { ">" };
+            format!("{} {arguments}{end}", name(section))
+        };
+        sections.map(first_line).collect()
     }
 
     /// Where the nearest section `name` around it begins.

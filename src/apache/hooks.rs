@@ -42,6 +42,8 @@ callbacks! {
         // SAFETY: [HTTPD] as above.
         unsafe { ffi::ap_hook_check_config(Some(check), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
         // SAFETY: [HTTPD] as above.
+        unsafe { ffi::ap_hook_test_config(Some(report), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
+        // SAFETY: [HTTPD] as above.
         unsafe { ffi::ap_hook_post_config(Some(configured), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
         // SAFETY: [HTTPD] as above.
         unsafe { ffi::ap_hook_child_init(Some(child_started), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
@@ -54,6 +56,14 @@ callbacks! {
         // SAFETY: [CONF] the main server, alive until the configuration is read again.
         let Some(main) = (unsafe { Server::new(server) }) else { return ffi::OK };
         if verify::configuration(Parent(()), main) { ffi::OK } else { ffi::HTTP_INTERNAL_SERVER_ERROR }
+    }
+
+    /// In the parent, when the configuration is only tested.
+    fn report(_pool: *mut ffi::apr_pool_t, server: *mut ffi::server_rec), or (); {
+        // SAFETY: [CONF] the main server, alive until the process ends.
+        if let Some(main) = unsafe { Server::new(server) } {
+            verify::dump(Parent(()), main);
+        }
     }
 
     /// In the parent, after that, when the server will run: opens what children inherit.

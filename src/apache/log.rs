@@ -83,6 +83,25 @@ pub fn line(server: &Server<'_>, level: Level, line: &[u8]) {
     }
 }
 
+/// Writes one line to whoever starts httpd, on standard error, whatever log levels are configured.
+pub fn startup_line(level: Level, text: &[u8]) {
+    let line = printable(text);
+    // SAFETY: [HTTPD] without a server the line goes to standard error; the format takes a length and that many bytes.
+    unsafe {
+        ffi::ap_log_error_(
+            SOURCE,
+            0,
+            module_index(),
+            level as c_int | ffi::APLOG_STARTUP as c_int,
+            0,
+            std::ptr::null(),
+            FORMAT,
+            length(&line),
+            line.as_ptr(),
+        );
+    }
+}
+
 /// Writes one line to the main server's log, or nothing before there is one.
 pub fn server_line(level: Level, text: &[u8]) {
     Server::with_main(|server| line(server, level, text));

@@ -21,6 +21,20 @@ pub fn is_rehearsal() -> bool {
     unsafe { ffi::ap_state_query(ffi::AP_SQ_MAIN_STATE) == ffi::AP_SQ_MS_CREATE_PRE_CONFIG }
 }
 
+/// Whether httpd only tests its configuration, and ends then.
+pub fn is_testing() -> bool {
+    // SAFETY: [HTTPD] a query without side effects, usable in every phase.
+    let mode = unsafe { ffi::ap_state_query(ffi::AP_SQ_RUN_MODE) };
+    mode == ffi::AP_SQ_RM_CONFIG_TEST || mode == ffi::AP_SQ_RM_CONFIG_DUMP
+}
+
+/// The numbers of `User` and `Group`.
+pub fn user() -> (u32, u32) {
+    // SAFETY: [HTTPD] written while the configuration is read, only read afterwards.
+    let config = unsafe { &*(&raw const ffi::ap_unixd_config) };
+    (config.user_id, config.group_id)
+}
+
 /// Whether httpd was started with `-D name`.
 pub fn is_defined(name: &CStr) -> bool {
     // SAFETY: [HTTPD] the list of defines is complete before any hook runs.

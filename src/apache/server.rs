@@ -3,6 +3,7 @@
 
 use super::bytes;
 use crate::ffi;
+use model::directive::Origin;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -63,6 +64,14 @@ impl<'s> Server<'s> {
     /// Whether this is a virtual host.
     pub fn is_virtual(&self) -> bool {
         self.record().is_virtual != 0
+    }
+
+    /// Where the virtual host begins.
+    pub fn origin(&self) -> Origin {
+        // SAFETY: [CSTR] part of the server record.
+        let file = unsafe { bytes(self.record().defn_name) }.unwrap_or_default();
+        let line = u32::try_from(self.record().defn_line_number).unwrap_or(0);
+        Origin { file: String::from_utf8_lossy(file).into(), line }
     }
 
     /// This server and those after it in httpd's list, which begins with the main server.

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What was written for one server, and where: settings, sections, and what is doubtful about them.
 
+pub mod check;
+pub mod effective;
+pub mod files;
+pub mod report;
+
+use crate::daemon::Group;
 use crate::directive::{Doubt, Origin};
 use crate::event::Event;
 use crate::interpreter::InterpreterOptions;
@@ -9,8 +15,8 @@ use crate::settings::{DirectorySettings, ServerSettings};
 /// A directive of the directory table as it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mention {
-    /// The first line of the section around it, such as `<Directory /srv>`; `None` for the server itself.
-    pub section: Option<String>,
+    /// The first lines of the sections around it, such as `<Directory /srv>`, the nearest first.
+    pub sections: Vec<String>,
     /// Its value, and nothing else.
     pub settings: DirectorySettings,
 }
@@ -62,4 +68,56 @@ impl Server {
     pub fn merge(main: &Self, own: &Self) -> Self {
         Self { settings: ServerSettings::merge(&main.settings, &own.settings), ..own.clone() }
     }
+}
+
+/// One of the servers of a configuration, the main server first.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// `ServerName`, possibly guessed by httpd.
+    pub name: &'a [u8],
+    /// The port of `ServerName`; 0 if it has none.
+    pub port: u16,
+    /// Where the virtual host begins; `None` for the main server.
+    pub host: Option<&'a Origin>,
+    /// What was written for it.
+    pub written: &'a Server,
+}
+
+impl<'a> View<'a> {
+    /// The process groups that it declares.
+    pub fn groups(&self) -> impl Iterator<Item = &'a Group> {
+        self.written.settings.daemon_processes().0.iter()
+    }
+
+    /// Its name if it is a virtual host.
+    #[must_use]
+    pub fn virtual_name(&self) -> Option<&'a [u8]> {
+        self.host.map(|_| self.name)
+    }
+}
+
+/// A user as processes have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The number.
+    pub uid: u32,
+    /// The groups that the account belongs to.
+    pub groups: Vec<u32>,
+}
+
+/// The users of this machine.
+pub trait Accounts {
+    /// The user that a name or `#number` stands for.
+    fn user(&self, name: &str) -> Option<User>;
+
+    /// The group that a name or `#number` stands for.
+    fn group(&self, name: &str) -> Option<u32>;
+
+    /// httpd's own user and group.
+    fn httpd(&self) -> (User, u32);
+
+    /// Whether httpd may change users.
+    fn is_root(&self) -> bool;
 }

@@ -48,7 +48,7 @@ impl Scope {
 }
 
 /// Where a setting was written.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Origin {
     /// Path of the configuration file.
     pub file: Arc<str>,

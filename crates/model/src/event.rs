@@ -344,6 +344,36 @@ events! {
         cause "A directive is written in a way that the reference accepts but that probably means something else, or has no effect any more."
         outcome "It is understood as the message says."
         action "Correct the line.";
+    602 Error GroupDeclaredTwice { process_group: String, origin: String, earlier: String }
+        "WSGIDaemonProcess at {origin}: there is a process group '{process_group}' already, declared at {earlier}; give one of them another name"
+        cause "Two WSGIDaemonProcess directives have the same name; names are unique in the whole configuration."
+        outcome "httpd does not start."
+        action "Give one of them another name.";
+    603 Error GroupUnbuildable { process_group: String, origin: String, problem: String, fix: String }
+        "WSGIDaemonProcess at {origin}: process group '{process_group}' cannot be built: {problem}; {fix}"
+        cause "A process group names a user or group that does not exist, runs as root, or needs httpd to be root."
+        outcome "httpd does not start."
+        action "Follow the message.";
+    604 Warning GroupUnresolved { directive: String, origin: String, process_group: String, problem: String, fix: String }
+        "{directive} at {origin}: process group '{process_group}' {problem}; {fix}"
+        cause "A directive names a process group that does not exist, cannot be seen from there, or serves no requests."
+        outcome "Requests for it are refused with 500."
+        action "Follow the message.";
+    605 Warning ConfigurationContradictory { directive: String, origin: String, problem: String, fix: String }
+        "{directive} at {origin}: {problem}; {fix}"
+        cause "Directives or options do not go together, or one of them can have no effect."
+        outcome "As the message says."
+        action "Follow the message.";
+    606 Warning FileDoubtful { place: String, path: String, user: String, problem: String, fix: String }
+        "{place}: '{path}' {problem} (looked at as user '{user}'); {fix}"
+        cause "A file or directory that the configuration names is missing, of the wrong kind, or closed to the user who needs it."
+        outcome "Requests that need it fail; everything else is served. An error under -D WSGI_STRICT_CHECK -t."
+        action "Follow the message.";
+    607 Warning FilesNotExamined { user: String, reason: String }
+        "the files that the configuration names could not be examined as user '{user}': {reason}"
+        cause "Looking at the files took too long, for instance because a network file system does not answer, or was impossible."
+        outcome "Nothing is known about these files; the server starts."
+        action "Check the file systems.";
 }
 
 /// Numbers that were used once and mean nothing any more.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The kernel and the dynamic linker behind safe functions.
 
+pub mod accounts;
 pub mod descriptor;
 pub mod library;
+pub mod probe;

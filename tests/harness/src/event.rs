@@ -57,4 +57,10 @@ numbers! {
     ACCESS_SCRIPT_MISSING = 317 "AccessScriptMissing",
     PANICKED = 501 "Panicked",
     ARGUMENT_DOUBTFUL = 601 "ArgumentDoubtful",
+    GROUP_DECLARED_TWICE = 602 "GroupDeclaredTwice",
+    GROUP_UNBUILDABLE = 603 "GroupUnbuildable",
+    GROUP_UNRESOLVED = 604 "GroupUnresolved",
+    CONFIGURATION_CONTRADICTORY = 605 "ConfigurationContradictory",
+    FILE_DOUBTFUL = 606 "FileDoubtful",
+    FILES_NOT_EXAMINED = 607 "FilesNotExamined",
 }
