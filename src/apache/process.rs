@@ -31,7 +31,7 @@ pub fn is_testing() -> bool {
 /// The numbers of `User` and `Group`.
 pub fn user() -> (u32, u32) {
     // SAFETY: [HTTPD] written while the configuration is read, only read afterwards.
-    let config = unsafe { &*(&raw const ffi::ap_unixd_config) };
+    let config = unsafe { ffi::ap_unixd_config };
     (config.user_id, config.group_id)
 }
 

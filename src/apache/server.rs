@@ -70,8 +70,7 @@ impl<'s> Server<'s> {
     pub fn origin(&self) -> Origin {
         // SAFETY: [CSTR] part of the server record.
         let file = unsafe { bytes(self.record().defn_name) }.unwrap_or_default();
-        let line = u32::try_from(self.record().defn_line_number).unwrap_or(0);
-        Origin { file: String::from_utf8_lossy(file).into(), line }
+        Origin { file: String::from_utf8_lossy(file).into(), line: self.record().defn_line_number }
     }
 
     /// This server and those after it in httpd's list, which begins with the main server.
