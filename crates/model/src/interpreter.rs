@@ -3,8 +3,8 @@
 //! selectors, and which value holds for an interpreter (configuration §9.3).
 
 use crate::directive::number::Interval;
-use crate::directive::options::{self, Options, options};
-use crate::directive::value::{FixedGroupName, OnOff, SearchPath};
+use crate::directive::options::{Options, options};
+use crate::directive::value::{FixedGroupName, OnOff, SearchPath, quoted};
 use crate::directive::words::{OptionError, Words};
 use crate::directive::{ArgumentError, Origin, Reading, Set, directives};
 use std::sync::Arc;
@@ -93,7 +93,10 @@ impl Selectors {
     /// The selectors as they would be written.
     #[must_use]
     pub fn render(&self) -> String {
-        format!("<WSGIInterpreterOptions{}>", options::render(&self.written()))
+        let groups = [("process-group", &self.process_group), ("application-group", &self.application_group)];
+        let words = groups.iter().filter_map(|(name, group)| Some((name, &group.as_ref()?.0)));
+        let words: String = words.map(|(name, group)| format!(" {}", quoted(&format!("{name}={group}")))).collect();
+        format!("<WSGIInterpreterOptions{words}>")
     }
 }
 
@@ -197,6 +200,13 @@ mod tests {
         assert_eq!(paths("a", ""), "/base /p3 /p2");
         assert_eq!(paths("a", "x"), "/base /p3 /p4");
         assert_eq!(paths("c", ""), "/base");
+    }
+
+    #[test]
+    fn selectors_are_shown_as_whole_words() {
+        let selectors = Selectors::parse("'process-group=b c' application-group=x>", &mut Reading::default());
+        let shown = selectors.expect("accepted").render();
+        assert_eq!(shown, "<WSGIInterpreterOptions \"process-group=b c\" application-group=x>");
     }
 
     #[test]

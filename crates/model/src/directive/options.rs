@@ -4,6 +4,7 @@
 //! A row of [`options!`] names the option, the field that keeps it, its type, default and age. From it come the struct, the
 //! accessors with the default, parsing, the reference page, and the tests over the whole table.
 
+use super::value::NOT_SET;
 use super::words::{OptionError, Words, next_option};
 use super::{Doubt, Reading};
 
@@ -125,7 +126,8 @@ pub(crate) use options;
 
 /// The written options as one text, each after a blank.
 pub(crate) fn render(written: &[(&'static str, String)]) -> String {
-    written.iter().map(|(name, value)| format!(" {name}={value}")).collect()
+    let shown = |value| if value == NOT_SET { "\"\"" } else { value };
+    written.iter().map(|(name, value)| format!(" {name}={}", shown(value.as_str()))).collect()
 }
 
 #[cfg(test)]
@@ -174,6 +176,13 @@ mod tests {
         check::<HandlerOptions>();
         check::<HookOptions>();
         check::<Selectors>();
+    }
+
+    #[test]
+    fn an_empty_value_is_shown_as_such() {
+        let mut options = GroupOptions::default();
+        options.take_all(&mut Words::new("python-path=\"\" lang='a b'"), &mut Reading::default()).expect("accepted");
+        assert_eq!(render(&options.written()), " lang=\"a b\" python-path=\"\"");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The types of directive values: how each is written, merged, shown and sampled.
 
-use super::words::Words;
+use super::words::{Words, is_blank};
 use super::{ArgumentError, Reading};
 use std::fmt::Debug;
 
@@ -84,13 +84,17 @@ pub(crate) fn one(arguments: &str, syntax: &'static str) -> Result<String, Argum
     }
 }
 
-/// A word as it would be written: quoted if it has blanks, `(not set)` if there is none.
+/// A word as it would be written: quoted if httpd would otherwise split or change it, `(not set)` if there is none.
 #[must_use]
 pub fn quoted(word: &str) -> String {
-    if word.is_empty() {
-        NOT_SET.to_owned()
-    } else if word.contains(|character: char| character.is_ascii_whitespace() || character == '"') {
-        format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
+    if word.is_empty() { NOT_SET.to_owned() } else { listed(word) }
+}
+
+/// The same for a word among others, where an empty one counts.
+pub(crate) fn listed(word: &str) -> String {
+    let split = word.contains(|character| is_blank(character) || character == '"');
+    if split || word.is_empty() || word.starts_with('\'') || word.contains(r"\\") {
+        format!("\"{}\"", word.replace('\\', r"\\").replace('"', "\\\""))
     } else {
         word.to_owned()
     }
@@ -320,7 +324,10 @@ impl Kept for Warnings {
     }
 
     fn render(&self) -> String {
-        if self.0.is_empty() { NOT_SET.to_owned() } else { self.0.join(" ") }
+        if self.0.is_empty() {
+            return NOT_SET.to_owned();
+        }
+        self.0.iter().map(|option| quoted(option)).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -377,6 +384,23 @@ impl Written for Permitted {
 impl Kept for Option<Permitted> {
     fn render(&self) -> String {
         let Some(Permitted(names)) = self else { return NOT_SET.to_owned() };
-        names.iter().map(|name| quoted(&name.0)).collect::<Vec<_>>().join(" ")
+        names.iter().map(|name| listed(&name.0)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_shown_so_that_it_is_read_as_the_same() {
+        for word in
+            ["plain", r"a\d", "a b", "a\u{b}b", "it's", "'quoted'", r"two\\slashes", r"\\", "say \"x\"", "(not set)"]
+        {
+            assert_eq!(one(&quoted(word), "word").as_deref(), Ok(word), "{}", quoted(word));
+        }
+        let permitted = Permitted::parse("a \"\" 'b c'", &mut Reading::default()).expect("accepted");
+        assert_eq!(permitted.render(), "a \"\" \"b c\"");
+        assert_eq!(Warnings(vec!["ignore:a b".to_owned()]).render(), "\"ignore:a b\"");
     }
 }

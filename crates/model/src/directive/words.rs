@@ -23,7 +23,8 @@ impl<'a> Words<'a> {
     }
 }
 
-fn is_blank(character: char) -> bool {
+/// Whether httpd splits words at it.
+pub(super) fn is_blank(character: char) -> bool {
     character.is_ascii_whitespace() || character == '\u{b}'
 }
 
