@@ -75,6 +75,17 @@ reference: ## write docs/reference from the directive and event tables
 bench: need-bench build-module ## compare speed with mod_wsgi 6.1.1 and a C handler; QUICK=1 is shorter
 	$(PYTHON) benches/bench.py --module $(MODULE) --python $(PYTHON) $(if $(QUICK),--quick) $(BENCH)
 
+# FUZZ_SECONDS is for each of the three targets, FUZZ names some of them.
+FUZZ_SECONDS ?= 600
+
+.PHONY: fuzz
+fuzz: need-fuzz ## fuzz arguments, aliases and expansion; FUZZ_SECONDS=20 is shorter than 600 each
+	@packaging/fuzz.sh run $(FUZZ_SECONDS) $(TARGET) $(FUZZ)
+
+.PHONY: fuzz-planted
+fuzz-planted: need-fuzz ## show that each fuzz target finds the bug that is planted for it
+	@packaging/fuzz.sh planted $(FUZZ_SECONDS) $(TARGET) $(FUZZ)
+
 .PHONY: callgrind
 callgrind: need-callgrind build-module ## count instructions per request, the same three
 	$(PYTHON) benches/callgrind.py --module $(MODULE) --python $(PYTHON) $(BENCH)

@@ -3,7 +3,7 @@
 #
 # Make sure that what a make target needs is installed.
 #
-#   packaging/prerequisites.sh build|serve|test|bench|callgrind|valgrind [python]
+#   packaging/prerequisites.sh build|serve|test|bench|callgrind|valgrind|fuzz [python]
 #
 # As root on Debian and its derivatives, missing packages are installed. Otherwise
 # the one command that would install them is printed and the status is 1.
@@ -54,7 +54,11 @@ debian_python() {
 }
 
 packages=(apache2-bin apache2-dev)
-if [ -z "${MOD_WSGI_RS_BINDINGS:-}" ]; then
+if wants fuzz; then
+    # libFuzzer is C++; the rules that are fuzzed need nothing of httpd.
+    packages=()
+    command -v c++ >/dev/null || packages+=(g++)
+elif [ -z "${MOD_WSGI_RS_BINDINGS:-}" ]; then
     packages+=(libclang-dev)
 fi
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
