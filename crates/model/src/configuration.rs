@@ -45,7 +45,7 @@ impl Told {
     #[must_use]
     pub fn event(&self) -> Event {
         let Self { directive, origin, problem, fix } = self.clone();
-        Event::ArgumentDoubtful { directive: directive.to_owned(), origin: origin.to_string(), problem, fix }
+        Event::ArgumentDoubtful { place: format!("{directive} at {origin}"), problem, fix }
     }
 }
 

@@ -339,8 +339,8 @@ events! {
         outcome "500 for the request; the process goes on."
         action "Report it with this line.";
 
-    601 Warning ArgumentDoubtful { directive: String, origin: String, problem: String, fix: String }
-        "{directive} at {origin}: {problem}; {fix}"
+    601 Warning ArgumentDoubtful { place: String, problem: String, fix: String }
+        "{place}: {problem}; {fix}"
         cause "A directive is written in a way that the reference accepts but that probably means something else, or has no effect any more."
         outcome "It is understood as the message says."
         action "Correct the line.";
@@ -354,18 +354,18 @@ events! {
         cause "A process group names a user or group that does not exist, runs as root, or needs httpd to be root."
         outcome "httpd does not start."
         action "Follow the message.";
-    604 Warning GroupUnresolved { directive: String, origin: String, process_group: String, problem: String, fix: String }
-        "{directive} at {origin}: process group '{process_group}' {problem}; {fix}"
+    604 Warning GroupUnresolved { place: String, process_group: String, problem: String, fix: String }
+        "{place}: process group '{process_group}' {problem}; {fix}"
         cause "A directive names a process group that does not exist, cannot be seen from there, or serves no requests."
         outcome "Requests for it are refused with 500."
         action "Follow the message.";
-    605 Warning ConfigurationContradictory { directive: String, origin: String, problem: String, fix: String }
-        "{directive} at {origin}: {problem}; {fix}"
+    605 Warning ConfigurationContradictory { place: String, problem: String, fix: String }
+        "{place}: {problem}; {fix}"
         cause "Directives or options do not go together, or one of them can have no effect."
         outcome "As the message says."
         action "Follow the message.";
-    606 Warning FileDoubtful { place: String, path: String, user: String, problem: String, fix: String }
-        "{place}: '{path}' {problem} (looked at as user '{user}'); {fix}"
+    606 Warning FileDoubtful { place: String, path: String, problem: String, fix: String }
+        "{place}: '{path}' {problem}; {fix}"
         cause "A file or directory that the configuration names is missing, of the wrong kind, or closed to the user who needs it."
         outcome "Requests that need it fail; everything else is served. An error under -D WSGI_STRICT_CHECK -t."
         action "Follow the message.";

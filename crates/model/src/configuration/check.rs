@@ -55,8 +55,8 @@ impl Findings {
     }
 
     fn contradiction(&mut self, directive: &str, origin: &Origin, problem: impl Into<String>, fix: impl Into<String>) {
-        let (directive, origin) = (directive.to_owned(), origin.to_string());
-        self.warn(Event::ConfigurationContradictory { directive, origin, problem: problem.into(), fix: fix.into() });
+        let place = format!("{directive} at {origin}");
+        self.warn(Event::ConfigurationContradictory { place, problem: problem.into(), fix: fix.into() });
     }
 
     fn fatal(&mut self, event: Event) {
@@ -203,8 +203,7 @@ fn check_reference(reference: &Reference<'_>, view: &View<'_>, groups: &Registry
         ),
     };
     findings.warn(Event::GroupUnresolved {
-        directive: directive.to_owned(),
-        origin: origin.to_string(),
+        place: format!("{directive} at {origin}"),
         process_group: name.to_owned(),
         problem: problem.to_owned(),
         fix: fix.to_owned(),

@@ -61,8 +61,7 @@ impl Probe {
         Event::FileDoubtful {
             place: format!("{} at {}", self.directive, self.origin),
             path: self.path.clone(),
-            user: self.identity.name.clone(),
-            problem,
+            problem: format!("{problem} (looked at as user '{}')", self.identity.name),
             fix,
         }
     }
