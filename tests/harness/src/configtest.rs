@@ -68,8 +68,8 @@ impl Site {
 
     fn ask(&self, words: &[&str]) -> ConfigTest {
         let root = new_root();
-        // Of the usual folders httpd looks at these only, and of the applications at none.
-        let _ = ["htdocs", "logs"].map(|folder| fs::create_dir_all(root.join(folder)).expect("a folder"));
+        // Nobody looks at more folders, or at an application.
+        let _ = ["apps", "htdocs", "logs"].map(|folder| fs::create_dir_all(root.join(folder)).expect("a folder"));
         self.write_files(&root, PORT, "apps/");
         self.write_configuration(&root, PORT);
         let mut command = Command::new(httpd_program());
