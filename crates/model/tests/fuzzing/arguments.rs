@@ -86,8 +86,7 @@ fn rows<S: Default + PartialEq + Debug + 'static>(
             }
             (row.set)(field(said), arguments, &mut Reading::at(origin.clone())).expect("taken again");
             let shown = shown(report(&alone), subject);
-            if shown == NOT_SET {
-                assert!(row.bare, "{} {arguments} is taken and shown as not set", row.name);
+            if shown == NOT_SET && row.bare {
                 return;
             }
             let mut again = S::default();
