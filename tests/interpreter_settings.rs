@@ -49,7 +49,8 @@ fn search_paths_come_in_layers(mode: Mode) {
         section("process-group=%{GLOBAL} application-group=sub", "WSGIPythonPath \"@ROOT@/four\""),
         section("process-group=%{GLOBAL}", "WSGIPythonPath \"@ROOT@/one\""),
         section("application-group=sub", "WSGIPythonPath \"@ROOT@/two:@ROOT@/three\""),
-        section("process-group=other", "WSGIPythonPath \"@ROOT@/never\""),
+        section("process-group=apart", "WSGIPythonPath \"@ROOT@/never\""),
+        "WSGIDaemonProcess apart\n".to_owned(),
     ];
     for python in Python::versions() {
         let folders = ["one", "two", "three", "four", "never", "linked"];
@@ -95,10 +96,10 @@ fn an_interval_for_one_of_several_has_no_effect(mode: Mode) {
     }
 }
 
-/// Holds the GIL, and nothing but it, until the gate is open.
-const HOG: &str = "import ctypes\nhog = ctypes.PyDLL(None).usleep\njournal.note('hogging')\n\
-                   while not os.path.exists(os.path.join(journal.STATE, 'gate')):\n    hog(20000)\n\
-                   journal.note('done')\nresult = 'done'\n";
+/// Holds the GIL until the gate is open, for ten seconds at most: functions called in this way do not let go of it.
+const HOG: &str = "import ctypes\nlibc = ctypes.PyDLL(None)\ngate = os.path.join(journal.STATE, 'gate').encode()\n\
+                   journal.note('hogging')\nfor _ in range(500):\n    if libc.access(gate, 0) == 0: break\n    \
+                   libc.usleep(20000)\njournal.note('done')\nresult = 'done'\n";
 
 fn an_interpreter_can_have_a_gil_of_its_own(mode: Mode) {
     let Some(python) = Python::find(13) else { return };
@@ -135,7 +136,7 @@ fn an_own_gil_needs_a_newer_python(mode: Mode) {
         assert_eq!(ask(&httpd, "/s", "6 * 7"), "42");
         assert_eq!(httpd.count(event::OWN_GIL_UNSUPPORTED), 1, "once in each child");
     }
-    let elsewhere = section("process-group=p", "WSGIPerInterpreterGIL On");
+    let elsewhere = section("process-group=apart", "WSGIPerInterpreterGIL On") + "WSGIDaemonProcess apart";
     assert_eq!(ask(&site(mode, &python, &elsewhere).start(), "/s", "6 * 7"), "42");
 }
 
