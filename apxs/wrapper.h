@@ -7,6 +7,7 @@
 #include "http_main.h"
 #include "http_protocol.h"
 #include "http_request.h"
+#include "mod_auth.h"
 #include "unixd.h"
 #include "ap_listen.h"
 #include "ap_mpm.h"

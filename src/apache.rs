@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Safe views of httpd's and APR's structures. Apart from `config.rs` and the loader, only here httpd's functions are called.
 
+mod auth;
 pub mod body;
 pub mod brigade;
 pub mod directive;

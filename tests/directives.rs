@@ -160,7 +160,7 @@ fn htaccess_files_may_hold_what_their_overrides_allow() {
         }
     }
     let httpd = site.start();
-    httpd.tolerate_text("not allowed here").tolerate(event::ACCESS_SCRIPT_MISSING).tolerate(event::ARGUMENT_DOUBTFUL);
+    httpd.tolerate_text("not allowed here").tolerate(event::HOOK_SCRIPT_MISSING).tolerate(event::ARGUMENT_DOUBTFUL);
     for (folder, scope) in folders {
         for one in directives() {
             let answer = httpd.get(&format!("/{folder}/{}/x", one.name));

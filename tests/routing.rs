@@ -12,6 +12,7 @@ modes! {
     an_unset_or_empty_variable_never_means_embedded_mode,
     a_dispatch_script_that_cannot_run_refuses_the_request,
     an_access_script_that_cannot_run_lets_nobody_in,
+    a_provider_whose_script_cannot_run_lets_nobody_in,
     a_handler_script_answers_for_files_of_its_handler,
     an_aliased_script_is_run_whatever_handler_its_extension_has,
     a_handler_that_answers_itself_keeps_its_requests,
@@ -85,9 +86,26 @@ fn a_dispatch_script_that_cannot_run_refuses_the_request(mode: Mode) {
 
 fn an_access_script_that_cannot_run_lets_nobody_in(mode: Mode) {
     let httpd = stub(mode).config("<Location /static.txt>\nWSGIAccessScript /srv/access.py\n</Location>").start();
-    httpd.expect(event::ACCESS_SCRIPT_MISSING).expect(event::FILE_DOUBTFUL);
+    httpd.expect(event::HOOK_SCRIPT_MISSING).expect(event::FILE_DOUBTFUL);
     httpd.get("/static.txt").expect(500);
     httpd.get("/e").expect(200);
+}
+
+fn a_provider_whose_script_cannot_run_lets_nobody_in(mode: Mode) {
+    let httpd = ["auth_basic", "authn_core", "authz_user"]
+        .into_iter()
+        .fold(stub(mode), Site::with)
+        .file("apps/auth.py", "")
+        .config("<Location /static.txt>\nAuthType Basic\nAuthName x\nAuthBasicProvider wsgi\nRequire valid-user")
+        .config("WSGIAuthUserScript \"@APPS@/auth.py\"\nWSGIAuthGroupScript \"@APPS@/auth.py\"\n</Location>")
+        .config(
+            "<Location /e>\nAuthType Basic\nAuthName x\nAuthBasicProvider wsgi\nRequire wsgi-group staff\n</Location>",
+        )
+        .start();
+    httpd.expect(event::HOOK_SCRIPT_MISSING).tolerate_text("AH0");
+    httpd.request("GET", "/static.txt").header("Authorization", "Basic eDp5").send().expect(500);
+    httpd.get("/static.txt").expect(401);
+    httpd.get("/e").expect(401);
 }
 
 fn a_handler_script_answers_for_files_of_its_handler(mode: Mode) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which of httpd's hooks we take part in, and where.
 
+use super::auth;
 use super::pool::Pool;
 use super::process::{self, Child, Parent};
 use super::request::{Request, Verdict};
@@ -22,8 +23,9 @@ static LATER: Modules<3> = Modules([c"mod_userdir.c".as_ptr(), c"mod_vhost_alias
 
 callbacks! {
     /// Registers the other hooks. Called whenever the module is loaded, which is more than once in a process.
-    pub fn register(_pool: *mut ffi::apr_pool_t), or (); {
+    pub fn register(pool: *mut ffi::apr_pool_t), or (); {
         quiet_panics();
+        auth::register(pool);
         // SAFETY: [HTTPD] the function has the hook's type; the names are static, as httpd keeps pointers to them.
         unsafe {
             ffi::ap_hook_translate_name(

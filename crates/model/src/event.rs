@@ -327,10 +327,10 @@ events! {
         cause "WSGIDispatchScript decides where the request goes, and this version does not run dispatch scripts."
         outcome "500."
         action "Name the groups in the configuration, or keep using the reference module for this site for now.";
-    317 Error AccessScriptMissing { hook: String }
-        "the request was refused: this version cannot run the access script '{hook}' yet"
-        cause "WSGIAccessScript decides who may come in, and this version does not run access scripts."
-        outcome "500; nobody is let in unasked."
+    317 Error HookScriptMissing { directive: String, script: String }
+        "the request was refused: this version cannot run the script '{script}' of {directive} yet"
+        cause "A script decides who may come in, and this version does not run scripts for access and authentication."
+        outcome "500, or 403 where a group is required; nobody is let in unasked."
         action "Use httpd's own access rules, or keep using the reference module for this site for now.";
 
     501 Critical Panicked { place: String, message: String }

@@ -54,7 +54,7 @@ numbers! {
     GROUP_NOT_VISIBLE = 314 "GroupNotVisible",
     GROUP_RESTRICTED = 315 "GroupRestricted",
     DISPATCH_MISSING = 316 "DispatchMissing",
-    ACCESS_SCRIPT_MISSING = 317 "AccessScriptMissing",
+    HOOK_SCRIPT_MISSING = 317 "HookScriptMissing",
     PANICKED = 501 "Panicked",
     ARGUMENT_DOUBTFUL = 601 "ArgumentDoubtful",
     GROUP_DECLARED_TWICE = 602 "GroupDeclaredTwice",

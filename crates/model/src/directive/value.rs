@@ -184,9 +184,29 @@ impl OnOff {
     }
 }
 
+/// Doubts a word that looks like a variable and is none of these; one that ends with `:` takes a name and a brace.
+fn doubt_variable(word: &str, known: &[&str], reading: &mut Reading) {
+    let is_known = |variable: &&str| word == *variable || variable.ends_with(':') && named(word, variable);
+    let named = known.iter().any(is_known);
+    if word.contains("%{") && !named {
+        let known = known.iter().map(|one| if one.ends_with(':') { format!("{one}name}}") } else { (*one).to_owned() });
+        let known: Vec<_> = known.collect();
+        reading.doubt(
+            format!("'{word}' is no variable of this directive; it is taken literally"),
+            format!("write {} or a name", known.join(", ")),
+        );
+    }
+}
+
+/// Whether `word` is the variable that begins with `start`, with a name.
+fn named(word: &str, start: &str) -> bool {
+    let name = word.strip_prefix(start).and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.is_empty() && !name.contains(['{', '}']))
+}
+
 /// A value that is one word, kept as written; empty is not set.
 macro_rules! text {
-    ($(#[$meta:meta])* $name:ident: $syntax:literal, good $good:literal $(, $empty:ident)?) => {
+    ($(#[$meta:meta])* $name:ident: $syntax:literal, good $good:literal $(, $empty:ident)? $(; variables $variables:expr)?) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Default)]
         pub struct $name(pub String);
@@ -198,7 +218,9 @@ macro_rules! text {
             const BAD: Option<&'static str> = None;
             $(const EMPTY: bool = stringify!($empty).len() > 0;)?
 
-            fn read(word: &str, _: &mut Reading) -> Option<Self> {
+            fn read(word: &str, reading: &mut Reading) -> Option<Self> {
+                $(doubt_variable(word, &$variables, reading);)?
+                let _ = &reading;
                 Some(Self(word.to_owned()))
             }
         }
@@ -227,19 +249,19 @@ macro_rules! text {
 
 text! {
     /// The name of an application group, or a variable that gives it.
-    GroupName: "name|%{GLOBAL}|%{SERVER}|%{HOST}|%{RESOURCE}|%{ENV:variable}", good "%{SERVER}"
+    GroupName: "name|%{GLOBAL}|%{SERVER}|%{HOST}|%{RESOURCE}|%{ENV:variable}", good "%{SERVER}"; variables ["%{GLOBAL}", "%{SERVER}", "%{HOST}", "%{RESOURCE}", "%{ENV:"]
 }
 text! {
     /// The name of an application group for a script that is not chosen by the URL of an application.
-    HookGroupName: "name|%{GLOBAL}|%{SERVER}|%{HOST}", good "hooks"
+    HookGroupName: "name|%{GLOBAL}|%{SERVER}|%{HOST}", good "hooks"; variables ["%{GLOBAL}", "%{SERVER}", "%{HOST}"]
 }
 text! {
     /// The name of a group, or `%{GLOBAL}` for the one without a name.
-    FixedGroupName: "name|%{GLOBAL}", good "main"
+    FixedGroupName: "name|%{GLOBAL}", good "main"; variables ["%{GLOBAL}"]
 }
 text! {
     /// The name of a global of a script, or a variable that gives it.
-    CallableName: "name|%{ENV:variable}", good "main"
+    CallableName: "name|%{ENV:variable}", good "main"; variables ["%{ENV:"]
 }
 text! {
     /// The prefix or virtual environment of a Python, or its executable.
@@ -391,6 +413,21 @@ impl Kept for Option<Permitted> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_looks_like_a_variable_and_is_none_is_doubtful() {
+        let doubts = |word: &str| {
+            let mut reading = Reading::default();
+            GroupName::read(word, &mut reading).expect("any word");
+            reading.doubts.len()
+        };
+        for word in ["plain", "%", "50%", "%{GLOBAL}", "%{SERVER}", "%{HOST}", "%{RESOURCE}", "%{ENV:X}"] {
+            assert_eq!(doubts(word), 0, "{word}");
+        }
+        for word in ["%{global}", "%{GLOBAL", "x%{GLOBAL}", "%{ENV:}", "%{ENV:A}x", "%{ENV:A}%{ENV:B}", "%{OTHER}"] {
+            assert_eq!(doubts(word), 1, "{word}");
+        }
+    }
 
     #[test]
     fn a_word_is_shown_so_that_it_is_read_as_the_same() {
