@@ -9,6 +9,7 @@ use model::directive::value::{HeadMapping, OnOff};
 use model::embedded::{Entry, Text, ValueKind};
 use model::environ::{HeaderKey, Key, header_key, spell};
 use model::group::{collapse_slashes, script_name};
+use model::proxy::{Correction, Header, Headers, Trust};
 use model::resolve::{Facts, Route, Target};
 use std::borrow::Cow;
 
@@ -22,26 +23,35 @@ pub struct Environ<'r> {
 
 /// What the configuration says about the environ.
 #[derive(Debug, Clone, Copy)]
-pub struct Choices {
+pub struct Choices<'c> {
     /// Whether `Authorization` is passed on.
     pub pass_authorization: OnOff,
     /// When HEAD is shown as GET.
     pub map_head_to_get: HeadMapping,
+    /// Which headers of which proxies replace facts of the connection.
+    pub proxies: Option<Trust<'c>>,
 }
 
 impl<'r> Environ<'r> {
     /// Builds the entries for `request`.
-    pub fn build(request: Request<'r>, choices: Choices, facts: &Facts<'r>, target: &Target<'_>) -> Self {
+    pub fn build(request: Request<'r>, choices: Choices<'_>, facts: &Facts<'r>, target: &Target<'_>) -> Self {
         let mut environ = Self { entries: Vec::with_capacity(64), request, https: false };
-        environ.add_environment();
-        environ.add_headers(choices.pass_authorization);
+        let correction = choices.proxies.map(|trust| correct(request, trust));
+        let withheld = correction.as_ref().map(|correction| correction.withheld);
+        environ.add_environment(withheld);
+        environ.add_headers(choices.pass_authorization, withheld);
         environ.add_request(choices.map_head_to_get);
         environ.add_paths();
         environ.add_server();
         environ.add_client();
         environ.add_details();
         environ.add_target(facts.route, target);
-        environ.https |= request.is_encrypted();
+        let said = correction.as_ref().and_then(|correction| correction.https);
+        environ.https = said.unwrap_or_else(|| environ.https || request.is_encrypted());
+        for (key, value) in correction.into_iter().flat_map(|correction| correction.entries) {
+            let value = environ.kept(value);
+            environ.add(key, value);
+        }
         environ
     }
 
@@ -70,23 +80,27 @@ impl<'r> Environ<'r> {
 
     /// `SetEnv` and everything else that modules put into the request's environment. `HTTPS` decides the scheme and goes
     /// no further; `PATH` is httpd's business.
-    fn add_environment(&mut self) {
+    fn add_environment(&mut self, withheld: Option<Headers>) {
         for (name, value) in self.request.environment().pairs() {
             match (name, value) {
                 (b"HTTPS", value) => {
                     self.https = value.is_some_and(|value| value.eq_ignore_ascii_case(b"on") || value == b"1")
                 }
                 (b"PATH", _) => {}
+                (name, _) if withheld.is_some_and(|headers| headers.has_key(name)) => {}
                 (name, Some(value)) => self.push(Key::TEXT, ValueKind::Latin1, name, value),
                 (name, None) => self.push(Key::TEXT, ValueKind::Absent, name, b""),
             }
         }
     }
 
-    fn add_headers(&mut self, pass_authorization: OnOff) {
+    fn add_headers(&mut self, pass_authorization: OnOff, withheld: Option<Headers>) {
         let pass_all = self.request.passes_credentials();
         for (name, value) in self.request.headers().pairs() {
             let Some(value) = value else { continue };
+            if withheld.is_some_and(|headers| headers.has_name(name)) {
+                continue;
+            }
             match header_key(name) {
                 HeaderKey::Known(key) => self.add(key, value),
                 HeaderKey::Spelled => {
@@ -154,7 +168,12 @@ impl<'r> Environ<'r> {
     }
 
     fn collapsed(&self, text: &'r [u8]) -> &'r [u8] {
-        match collapse_slashes(text) {
+        self.kept(collapse_slashes(text))
+    }
+
+    /// Text that lives as long as the request.
+    fn kept(&self, text: Cow<'r, [u8]>) -> &'r [u8] {
+        match text {
             Cow::Borrowed(text) => text,
             Cow::Owned(text) => self.request.pool().bytes(&[&text]),
         }
@@ -210,4 +229,12 @@ impl<'r> Environ<'r> {
             self.add(Key::MOD_WSGI_CONNECTION_ID, id);
         }
     }
+}
+
+/// What proxies say about `request`. A header counts wherever it comes from, as long as an application would see it: the
+/// configuration may have set its key itself.
+fn correct<'r>(request: Request<'r>, trust: Trust<'_>) -> Correction<'r> {
+    let set = request.environment().pairs().filter_map(|(key, value)| Some((Header::of_key(key)?, value?)));
+    let sent = request.headers().pairs().filter_map(|(name, value)| Some((Header::named(name)?, value?)));
+    trust.correct(request.client_address(), set.chain(sent))
 }

@@ -14,6 +14,7 @@ use crate::environ::{Choices, Environ};
 use crate::facts;
 use model::directive::value::OnOff;
 use model::event::Event;
+use model::proxy::Trust;
 use model::resolve::{Facts, Refusal, Route, Rules, resolve};
 use model::settings::DirectorySettings;
 
@@ -57,8 +58,11 @@ fn serve(child: Child, mut request: Request<'_>, facts: &Facts<'_>, rules: Rules
     let python = embedded::python(child)?;
 
     request.clear_content_type();
-    let choices =
-        Choices { pass_authorization: target.pass_authorization, map_head_to_get: *rules.directory.map_head_to_get() };
+    let choices = Choices {
+        pass_authorization: target.pass_authorization,
+        map_head_to_get: *rules.directory.map_head_to_get(),
+        proxies: Trust::of(rules.directory),
+    };
     let environ = Environ::build(request, choices, facts, &target);
     let sendfile = OnOff::from(rules.directory.enable_sendfile().is_on() && request.may_use_sendfile());
     let mut exchange = Exchange::new(request, sendfile);

@@ -1,33 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Trusted proxies: which headers of which peers replace facts of the connection (configuration §10.1).
 
+pub mod correction;
+pub mod header;
+
 use crate::directive::value::{Kept, NOT_SET, Written};
 use crate::directive::words::Words;
 use crate::directive::{ArgumentError, Reading};
 use std::net::IpAddr;
 
-/// The headers that mean something, in small letters.
-pub const KNOWN: [&str; 15] = [
-    "x-forwarded-for",
-    "x-client-ip",
-    "x-real-ip",
-    "x-forwarded-host",
-    "x-host",
-    "x-forwarded-server",
-    "x-forwarded-port",
-    "x-script-name",
-    "x-forwarded-script-name",
-    "x-forwarded-proto",
-    "x-forwarded-scheme",
-    "x-scheme",
-    "x-forwarded-https",
-    "x-forwarded-ssl",
-    "x-https",
-];
+pub use correction::{Correction, Trust};
+pub use header::{Header, Headers};
 
 /// Names of headers in the order written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TrustedHeaders(pub Vec<String>);
+pub struct TrustedHeaders {
+    names: Vec<String>,
+    known: Vec<Header>,
+}
+
+impl TrustedHeaders {
+    /// Those that mean something.
+    #[must_use]
+    pub fn known(&self) -> &[Header] {
+        &self.known
+    }
+}
 
 impl Written for TrustedHeaders {
     type Value = Self;
@@ -38,31 +36,38 @@ impl Written for TrustedHeaders {
 
     /// A name that no header can have is left out with a doubt; the reference crashes at the first request.
     fn parse(arguments: &str, reading: &mut Reading) -> Result<Self, ArgumentError> {
-        let mut names = Vec::new();
+        let mut headers = Self::default();
         for name in Words::new(arguments) {
             if !crate::environ::may_be_header(name.as_bytes()) {
                 reading.doubt(format!("'{name}' cannot be the name of a header; it is left out"), "correct the name");
                 continue;
             }
-            if !KNOWN.contains(&name.to_ascii_lowercase().as_str()) {
-                reading.doubt(
-                    format!("header '{name}' means nothing to this directive"),
-                    format!("use some of {}", KNOWN.join(", ")),
-                );
+            match Header::named(name.as_bytes()) {
+                Some(header) => headers.known.push(header),
+                None => {
+                    let all: Vec<_> = Header::all().map(Header::name).collect();
+                    reading.doubt(
+                        format!("header '{name}' means nothing to this directive"),
+                        format!("use some of {}", all.join(", ")),
+                    );
+                }
             }
-            names.push(name);
+            headers.names.push(name);
         }
-        Ok(Self(names))
+        Ok(headers)
     }
 }
 
 impl Kept for TrustedHeaders {
     fn repeat(earlier: &Self, later: Self) -> Self {
-        Self([earlier.0.as_slice(), &later.0].concat())
+        Self {
+            names: [earlier.names.as_slice(), &later.names].concat(),
+            known: [earlier.known.as_slice(), &later.known].concat(),
+        }
     }
 
     fn render(&self) -> String {
-        if self.0.is_empty() { NOT_SET.to_owned() } else { self.0.join(" ") }
+        if self.names.is_empty() { NOT_SET.to_owned() } else { self.names.join(" ") }
     }
 }
 
@@ -89,7 +94,15 @@ impl Network {
             None => whole,
             Some(mask) => bits(mask, address)?,
         };
-        Some(Self { address, prefix })
+        Some(Self { address, prefix }.canonical())
+    }
+
+    /// IPv4 addresses written as part of IPv6 are IPv4 addresses.
+    fn canonical(self) -> Self {
+        match (self.address.to_canonical(), self.prefix.checked_sub(96)) {
+            (address @ IpAddr::V4(_), Some(prefix)) if self.address.is_ipv6() && prefix > 0 => Self { address, prefix },
+            _ => self,
+        }
     }
 
     /// Whether `address` belongs to it.
@@ -103,6 +116,11 @@ impl Network {
         let shift = 128_u32.saturating_sub(u32::from(self.prefix));
         old == theirs_old && ours.checked_shr(shift).unwrap_or(0) == theirs.checked_shr(shift).unwrap_or(0)
     }
+}
+
+/// Whether one of the networks holds `address`.
+fn among(networks: &[Network], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(address))
 }
 
 /// The beginning of an IPv4 address, one to three of its numbers, possibly with a dot at the end.
@@ -173,6 +191,8 @@ mod tests {
         assert!(within("127.0.0.1", "127.0.0.1") && within("127.0.0.1", "::ffff:127.0.0.1"));
         assert!(within("fd00::/8", "fd12::1") && !within("fd00::/8", "fe12::1"));
         assert!(within("FE80::1", "fe80::1"));
+        assert!(within("::ffff:10.0.0.0/104", "10.1.2.3") && !within("::ffff:10.0.0.0/104", "11.1.2.3"));
+        assert!(within("::ffff:10.0.0.1", "::ffff:10.0.0.1") && within("::ffff:10.0.0.1", "10.0.0.1"));
         for bad in ["", "host", "1.2.3.4.5", "10.0.0.0/33", "10.0.0.0/0", "1.2.3.4/255.0.255.0", "::1/129"] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
@@ -182,7 +202,8 @@ mod tests {
     fn a_name_that_no_header_can_have_is_left_out() {
         let mut reading = Reading::default();
         let headers = TrustedHeaders::parse("X-Forwarded-For X_Bad X-Other", &mut reading).expect("accepted");
-        assert_eq!(headers.0, ["X-Forwarded-For", "X-Other"]);
+        assert_eq!(headers.render(), "X-Forwarded-For X-Other");
+        assert_eq!(headers.known().iter().map(|header| header.name()).collect::<Vec<_>>(), ["x-forwarded-for"]);
         assert_eq!(reading.doubts.len(), 2);
     }
 }
