@@ -16,6 +16,7 @@ use model::directive::value::OnOff;
 use model::event::Event;
 use model::proxy::Trust;
 use model::resolve::{Facts, Refusal, Route, Rules, resolve};
+use model::script::HookScript;
 use model::settings::DirectorySettings;
 
 /// Handles a request whose handler is one of ours; others are declined before anything else is looked at.
@@ -80,11 +81,28 @@ pub fn check_access(request: Request<'_>) -> Verdict {
     let Some(directory) = directory_settings(&request) else { return Verdict::Declined };
     match directory.access_script() {
         Some(script) => {
-            log::request_event(&request, &Event::AccessScriptMissing { hook: script.path.clone() });
+            refuse_hook(&request, "WSGIAccessScript", Some(script));
             Verdict::Status(500)
         }
         None => Verdict::Declined,
     }
+}
+
+/// Says why a user's password is not checked: such scripts do not run yet, and nobody comes in unasked.
+pub fn refuse_user(request: &Request<'_>) {
+    let script = directory_settings(request).and_then(|directory| directory.auth_user_script().as_ref());
+    refuse_hook(request, "WSGIAuthUserScript", script);
+}
+
+/// Says why a user's groups are not looked up.
+pub fn refuse_group(request: &Request<'_>) {
+    let script = directory_settings(request).and_then(|directory| directory.auth_group_script().as_ref());
+    refuse_hook(request, "WSGIAuthGroupScript", script);
+}
+
+fn refuse_hook(request: &Request<'_>, directive: &str, script: Option<&HookScript>) {
+    let script = script.map_or_else(|| "(not set)".to_owned(), |script| script.path.clone());
+    log::request_event(request, &Event::HookScriptMissing { directive: directive.to_owned(), script });
 }
 
 fn refuse(request: &Request<'_>, facts: &Facts<'_>, refusal: &Refusal) -> Verdict {
