@@ -36,7 +36,9 @@ pub fn configuration(parent: Parent, main: Server<'_>) -> bool {
     // The servers' records were changed; look at them again.
     let views = self::views(main, &around);
     if !process::is_rehearsal() {
-        return check(&views, &Machine).iter().all(|finding| !finding.fatal);
+        let fatal: Vec<_> = check(&views, &Machine).into_iter().filter(|finding| finding.fatal).collect();
+        fatal.iter().for_each(|finding| log::startup_line(Level::Error, finding.event.to_string().as_bytes()));
+        return fatal.is_empty();
     }
     let mut events: Vec<(bool, Event)> =
         check(&views, &Machine).into_iter().map(|finding| (finding.fatal, finding.event)).collect();

@@ -31,18 +31,14 @@ pub fn look(_parent: Parent, views: &[View<'_>], accounts: &dyn Accounts, patien
             identities.push(&probe.identity);
         }
     }
-    let started = std::time::Instant::now();
-    let mut events = Vec::new();
-    for identity in identities {
-        let mine: Vec<_> = probes.iter().filter(|probe| probe.identity == *identity).collect();
-        let rest = patience.saturating_sub(started.elapsed());
-        match unix::probe::look_as(identity, rest, || answer(&mine).into_bytes()) {
-            Ok(found) => events.extend(read(&found, &mine)),
-            Err(error) => {
-                let event = Event::FilesNotExamined { user: identity.name.clone(), reason: error.to_string() };
-                events.push((0, event));
-            }
-        }
+    let of =
+        |identity: &Identity| -> Vec<&Probe> { probes.iter().filter(|probe| probe.identity == *identity).collect() };
+    let look = |number: usize| identities.get(number).map_or_else(Vec::new, |who| answer(&of(who)).into_bytes());
+    let (answers, error) = unix::probe::look_as(&identities, patience, look);
+    let mut events: Vec<_> =
+        identities.iter().zip(&answers).flat_map(|(identity, found)| read(found, &of(identity))).collect();
+    if let (Some(error), Some(next)) = (error, identities.get(answers.len())) {
+        events.push((0, Event::FilesNotExamined { user: next.name.clone(), reason: error.to_string() }));
     }
     events
 }

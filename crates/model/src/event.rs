@@ -370,7 +370,7 @@ events! {
         outcome "Requests that need it fail; everything else is served. An error under -D WSGI_STRICT_CHECK -t."
         action "Follow the message.";
     607 Warning FilesNotExamined { user: String, reason: String }
-        "the files that the configuration names could not be examined as user '{user}': {reason}"
+        "the files that the configuration names could not be examined as user '{user}' and those after: {reason}"
         cause "Looking at the files took too long, for instance because a network file system does not answer, or was impossible."
         outcome "Nothing is known about these files; the server starts."
         action "Check the file systems.";

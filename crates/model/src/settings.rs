@@ -239,7 +239,8 @@ directives! {
 
     /// Which headers of proxies replace facts of the connection.
     ///
-    /// Only those of the peers that `WSGITrustedProxies` names are believed. May be repeated in one place.
+    /// Only those of the peers that `WSGITrustedProxies` names are believed; without it, those of every peer. May be
+    /// repeated in one place.
     "WSGITrustedProxyHeaders" => trusted_proxy_headers: TrustedHeaders = TrustedHeaders::default(), in FileInfo, since "4.4.9";
 
     /// The peers whose headers are believed.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Looking at something as another user: in a process of its own, for a limited time.
+//! Looking at something as other users: in a process of its own, for a limited time.
 
 use model::configuration::files::Identity;
 use nix::errno::Errno;
@@ -31,9 +31,24 @@ pub enum ProbeError {
     Kernel(#[from] io::Error),
 }
 
-/// Runs `work` in a process of its own as `identity`, for at most `patience`, and gives its answer. Only root can become
-/// another user; others look as who they are.
-pub fn look_as(identity: &Identity, patience: Duration, work: impl FnOnce() -> Vec<u8>) -> Result<Vec<u8>, ProbeError> {
+/// The answers, one for each identity until it failed, and why it did if so.
+pub type Answers = (Vec<Vec<u8>>, Option<ProbeError>);
+
+/// Runs `work` for each identity in turn, as that user, in a process of its own, for at most `patience` in all. Only root
+/// can become another user; others look as who they are.
+pub fn look_as(identities: &[&Identity], patience: Duration, work: impl FnMut(usize) -> Vec<u8>) -> Answers {
+    match begin(identities, work) {
+        Ok((child, reader)) => {
+            let mut answers = Vec::with_capacity(identities.len());
+            let error = listen(reader, patience, identities.len(), &mut answers).err();
+            finish(child);
+            (answers, error)
+        }
+        Err(error) => (Vec::new(), Some(error)),
+    }
+}
+
+fn begin(identities: &[&Identity], work: impl FnMut(usize) -> Vec<u8>) -> Result<(Pid, OwnedFd), ProbeError> {
     if threads() != Some(1) {
         return Err(ProbeError::Threads);
     }
@@ -42,16 +57,11 @@ pub fn look_as(identity: &Identity, patience: Duration, work: impl FnOnce() -> V
     match unsafe { nix::unistd::fork() }.map_err(io::Error::from)? {
         ForkResult::Child => {
             drop(reader);
-            let done = panic::catch_unwind(AssertUnwindSafe(|| answer(identity, writer, work)));
+            let done = panic::catch_unwind(AssertUnwindSafe(|| answer(identities, File::from(writer), work)));
             // SAFETY: [FORK] ends the copy without running what the original registered for its own end.
             unsafe { libc::_exit(i32::from(done.is_err())) }
         }
-        ForkResult::Parent { child } => {
-            drop(writer);
-            let answer = listen(reader, patience);
-            finish(child);
-            answer
-        }
+        ForkResult::Parent { child } => Ok((child, reader)),
     }
 }
 
@@ -59,29 +69,37 @@ fn threads() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
 
-fn answer(identity: &Identity, writer: OwnedFd, work: impl FnOnce() -> Vec<u8>) {
-    if nix::unistd::geteuid().is_root() && become_user(identity).is_err() {
-        return;
+/// In the copy: each answer with its length in front. It stops where it cannot become a user, or nobody listens.
+fn answer(identities: &[&Identity], mut writer: File, mut work: impl FnMut(usize) -> Vec<u8>) {
+    let root = nix::unistd::geteuid().is_root();
+    for (number, identity) in identities.iter().enumerate() {
+        if root && become_user(identity).is_err() {
+            return;
+        }
+        let found = work(number);
+        let length = u64::try_from(found.len()).unwrap_or(0).to_ne_bytes();
+        if writer.write_all(&length).and_then(|()| writer.write_all(&found)).is_err() {
+            return;
+        }
     }
-    let found = work();
-    let mut writer = File::from(writer);
-    // The first byte says that an answer follows, be it empty. Without a reader there is nothing left to do.
-    let _ = writer.write_all(&[1]).and_then(|()| writer.write_all(&found));
 }
 
+/// Becomes the user for everything that the kernel checks, and can become the next one afterwards.
 fn become_user(identity: &Identity) -> nix::Result<()> {
+    let (root, none) = (Uid::from_raw(0), Gid::from_raw(u32::MAX));
+    nix::unistd::setresuid(root, root, root)?;
     let groups: Vec<_> = identity.groups.iter().copied().map(Gid::from_raw).collect();
     nix::unistd::setgroups(&groups)?;
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-    nix::unistd::setresgid(gid, gid, gid)?;
-    nix::unistd::setresuid(uid, uid, uid)
+    nix::unistd::setresgid(gid, gid, none)?;
+    nix::unistd::setresuid(uid, uid, root)
 }
 
-fn listen(reader: OwnedFd, patience: Duration) -> Result<Vec<u8>, ProbeError> {
+fn listen(reader: OwnedFd, patience: Duration, wanted: usize, answers: &mut Vec<Vec<u8>>) -> Result<(), ProbeError> {
     let deadline = Instant::now() + patience;
     let mut reader = File::from(reader);
     let (mut found, mut piece) = (Vec::new(), [0; 4096]);
-    loop {
+    while answers.len() < wanted {
         let rest = deadline.saturating_duration_since(Instant::now());
         let wait = PollTimeout::try_from(rest).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], wait) {
@@ -91,11 +109,22 @@ fn listen(reader: OwnedFd, patience: Duration) -> Result<Vec<u8>, ProbeError> {
             Ok(_) => {}
         }
         match reader.read(&mut piece)? {
-            0 if found.is_empty() => return Err(ProbeError::Silent),
-            0 => return Ok(found.split_off(1)),
+            0 => return Err(ProbeError::Silent),
             count => found.extend_from_slice(piece.get(..count).unwrap_or_default()),
         }
+        while let Some(answer) = take(&mut found) {
+            answers.push(answer);
+        }
     }
+    Ok(())
+}
+
+/// Takes the first whole answer out of what was received.
+fn take(found: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let (length, rest) = found.split_first_chunk::<8>()?;
+    let answer = rest.get(..usize::try_from(u64::from_ne_bytes(*length)).ok()?)?.to_vec();
+    found.drain(..8 + answer.len());
+    Some(answer)
 }
 
 /// Ends and buries the process. One that hangs in the kernel is left to whoever waits for this process's children.

@@ -30,9 +30,10 @@ fn main() {
 }
 
 fn an_answer_comes_back_whole() {
-    let answer = look_as(&nobody(), PATIENCE, || vec![7; 300_000]).expect("an answer");
-    assert_eq!(answer, vec![7; 300_000]);
-    assert_eq!(look_as(&nobody(), PATIENCE, Vec::new).expect("an empty answer"), Vec::<u8>::new());
+    let (answers, error) = look_as(&[&nobody(), &nobody()], PATIENCE, |number| vec![7; 300_000 * number]);
+    assert!(error.is_none());
+    assert_eq!(answers, [Vec::new(), vec![7; 300_000]]);
+    assert!(matches!(look_as(&[], PATIENCE, |_| Vec::new()), (answers, None) if answers.is_empty()));
 }
 
 fn whoever_looks_is_the_user() {
@@ -42,33 +43,41 @@ fn whoever_looks_is_the_user() {
     let folder = std::env::temp_dir().join(format!("mwrs-probe-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("permissions");
-    let look = || vec![u8::from(fs::read_dir(&folder).is_ok())];
-    assert_eq!(look_as(&nobody(), PATIENCE, look).expect("an answer"), [0]);
-    assert_eq!(look(), [1]);
+    let look = || u8::from(fs::read_dir(&folder).is_ok());
+    let root = Identity { name: "root".into(), uid: 0, gid: 0, groups: vec![0] };
+    let who = || vec![look(), u8::from(nix::unistd::geteuid().is_root())];
+    let (answers, error) = look_as(&[&nobody(), &root, &nobody()], PATIENCE, |_| who());
+    assert!(error.is_none());
+    assert_eq!(answers, [[0, 0], [1, 1], [0, 0]]);
+    assert_eq!(who(), [1, 1]);
     let _ = fs::remove_dir(&folder);
 }
 
 fn a_look_that_hangs_is_ended() {
     let before = Instant::now();
-    let answer = look_as(&nobody(), Duration::from_millis(50), || {
-        thread::sleep(PATIENCE);
-        Vec::new()
+    let (answers, error) = look_as(&[&nobody(), &nobody()], Duration::from_millis(500), |number| {
+        if number == 1 {
+            thread::sleep(PATIENCE);
+        }
+        vec![1]
     });
-    assert!(matches!(answer, Err(ProbeError::Late(_))));
+    assert!(matches!(error, Some(ProbeError::Late(_))));
+    assert_eq!(answers, [[1]], "what was seen before counts");
     assert!(before.elapsed() < PATIENCE);
 }
 
 fn a_look_that_panics_is_an_error() {
     std::panic::set_hook(Box::new(|_| {}));
-    let answer = look_as(&nobody(), PATIENCE, || panic!("on purpose"));
-    assert!(matches!(answer, Err(ProbeError::Silent)));
+    let (_, error) = look_as(&[&nobody()], PATIENCE, |_| panic!("on purpose"));
+    assert!(matches!(error, Some(ProbeError::Silent)));
     let _ = std::panic::take_hook();
 }
 
 fn a_process_with_threads_is_not_copied() {
     let (send, receive) = std::sync::mpsc::channel::<()>();
     let other = thread::spawn(move || receive.recv());
-    assert!(matches!(look_as(&nobody(), PATIENCE, Vec::new), Err(ProbeError::Threads)));
+    let (_, error) = look_as(&[&nobody()], PATIENCE, |_| Vec::new());
+    assert!(matches!(error, Some(ProbeError::Threads)));
     drop(send);
     let _ = other.join();
 }
