@@ -217,17 +217,6 @@ pub const TABLE: &[Deviation] = &[
         "A selector without a value looks like a template that was not filled in; embedded mode is %{GLOBAL}.",
         &["an interpreter section with an empty selector"],
     ),
-    refuses(
-        BOTH,
-        "The providers come together with the scripts for authentication; until then nothing may seem to be protected.",
-        &[
-            "htaccess all: Require wsgi-group a",
-            "the provider for groups",
-            "the provider for groups without a group",
-            "the provider for passwords",
-            "the provider for passwords under another name",
-        ],
-    ),
 ];
 
 impl Deviation {
