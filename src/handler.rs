@@ -44,9 +44,9 @@ fn answer<'r>(
     directory: Option<&'r DirectorySettings>,
 ) -> Verdict {
     embedded::panic_for_a_test(&request);
-    let silent = (ServerConfig::default(), DirectorySettings::default());
-    let config = request.server().and_then(|server| ServerConfig::of(&server)).unwrap_or(&silent.0);
-    let directory = directory.unwrap_or(&silent.1);
+    let Some(config) = request.server().and_then(|server| ServerConfig::of(&server)) else { return Verdict::Declined };
+    let silent = DirectorySettings::default();
+    let directory = directory.unwrap_or(&silent);
     let facts = facts::read(&request, route, config);
     let rules = Rules { global: &config.written.settings, directory, groups: &config.groups };
     serve(child, request, &facts, rules).unwrap_or_else(|refusal| refuse(&request, &facts, &refusal))

@@ -13,6 +13,7 @@ modes! {
     a_dispatch_script_that_cannot_run_refuses_the_request,
     an_access_script_that_cannot_run_lets_nobody_in,
     a_provider_whose_script_cannot_run_lets_nobody_in,
+    an_import_script_is_loaded_before_the_first_request,
     a_handler_script_answers_for_files_of_its_handler,
     an_aliased_script_is_run_whatever_handler_its_extension_has,
     a_handler_that_answers_itself_keeps_its_requests,
@@ -106,6 +107,18 @@ fn a_provider_whose_script_cannot_run_lets_nobody_in(mode: Mode) {
     httpd.request("GET", "/static.txt").header("Authorization", "Basic eDp5").send().expect(500);
     httpd.get("/static.txt").expect(401);
     httpd.get("/e").expect(401);
+}
+
+fn an_import_script_is_loaded_before_the_first_request(mode: Mode) {
+    let source = "import journal\njournal.note('imported')\n\n\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n";
+    let httpd = stub(mode)
+        .file("apps/i.py", source)
+        .config("WSGIScriptAlias /i \"@APPS@/i.py\" application-group=early")
+        .vhost("one.test", "WSGIImportScript \"@APPS@/i.py\" process-group=%{GLOBAL} application-group=early")
+        .start();
+    httpd.wait_for_journal("imported");
+    httpd.get("/i").expect_body(b"x");
+    assert_eq!(httpd.journal(), ["imported"]);
 }
 
 fn a_handler_script_answers_for_files_of_its_handler(mode: Mode) {
