@@ -25,7 +25,7 @@ export APXS
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables: PORT=8000 PYTHON=/usr/bin/python3 PREFIX=/usr DESTDIR= QUICK=1 (bench)"
 
@@ -74,6 +74,14 @@ reference: ## write docs/reference from the directive and event tables
 .PHONY: bench
 bench: need-bench build-module ## compare speed with mod_wsgi 6.1.1 and a C handler; QUICK=1 is shorter
 	$(PYTHON) benches/bench.py --module $(MODULE) --python $(PYTHON) $(if $(QUICK),--quick) $(BENCH)
+
+.PHONY: bench-static
+bench-static: need-bench build-module ## CPU per static file without and with a module; QUICK=1 BENCH=--instructions
+	$(PYTHON) benches/static.py --module $(MODULE) --python $(PYTHON) $(if $(QUICK),--quick) $(BENCH)
+
+.PHONY: bench-aliases
+bench-aliases: ## how long a URL takes to find its alias among 2,000
+	$(CARGO) run -q --release --locked -p wsgi-model --example aliases
 
 # FUZZ_SECONDS is for each of the three targets, FUZZ names some of them.
 FUZZ_SECONDS ?= 600

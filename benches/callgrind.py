@@ -30,9 +30,12 @@ class Client:
     """One keep-alive connection, one request after the other."""
 
     def __init__(self, port, path):
-        self.request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+        self.aim(path)
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def aim(self, path):
+        self.request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
     def fetch(self):
         self.socket.sendall(self.request)
@@ -65,8 +68,8 @@ def connect(server, process, path):
     raise HttpdError("httpd did not listen under valgrind")
 
 
-def instructions(server, path, requests, result):
-    """Run the server for so many requests; what callgrind counted from start to stop."""
+def instructions(server, path, requests, result, first=None):
+    """Run the server for so many requests, after one for `first`; what callgrind counted from start to stop."""
     result.parent.mkdir(exist_ok=True)
     # Opened by root at the start and by the server's user at the end.
     result.write_bytes(b"")
@@ -78,7 +81,10 @@ def instructions(server, path, requests, result):
             line, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environment, start_new_session=True
         )
     try:
-        client = connect(server, process, path)
+        client = connect(server, process, first or path)
+        if first:
+            client.fetch()
+            client.aim(path)
         for _ in range(WARM_UP + requests):
             client.fetch()
         client.socket.close()

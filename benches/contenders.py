@@ -104,6 +104,27 @@ def c_module(state):
     return built
 
 
+def frame(documents, threads=THREADS):
+    """The configuration that every server has: one child, keep-alive without end, and `documents` to serve."""
+    return [
+        "ServerLimit 1",
+        "StartServers 1",
+        f"ThreadsPerChild {threads}",
+        f"MaxRequestWorkers {threads}",
+        "MinSpareThreads 1",
+        f"MaxSpareThreads {2 * threads}",
+        "MaxConnectionsPerChild 0",
+        "KeepAlive On",
+        "MaxKeepAliveRequests 0",
+        "KeepAliveTimeout 60",
+        "EnableSendfile On",
+        f'DocumentRoot "{documents}"',
+        f'<Directory "{documents}">',
+        "    Require all granted",
+        "</Directory>",
+    ]
+
+
 class Contenders:
     """The servers for one Python. Use as a context: they run inside it."""
 
@@ -116,23 +137,7 @@ class Contenders:
             file.write(b"x" * (10 << 20))
         subprocess.run(["chmod", "-R", "a+rX", str(applications)], check=True)
         site = python.site(state, root)
-        common = [
-            "ServerLimit 1",
-            "StartServers 1",
-            f"ThreadsPerChild {threads}",
-            f"MaxRequestWorkers {threads}",
-            "MinSpareThreads 1",
-            f"MaxSpareThreads {2 * threads}",
-            "MaxConnectionsPerChild 0",
-            "KeepAlive On",
-            "MaxKeepAliveRequests 0",
-            "KeepAliveTimeout 60",
-            "EnableSendfile On",
-            f'DocumentRoot "{applications}"',
-            f'<Directory "{applications}">',
-            "    Require all granted",
-            "</Directory>",
-        ]
+        common = frame(applications, threads)
         wsgi = [
             f'WSGIPythonPath "{site}:{applications}"',
             "WSGIEnableSendfile On",
