@@ -61,6 +61,23 @@ fn the_offsets_are_those_of_the_headers() {
                 room = layout::ROOM,
             )
         };
+        if minor >= 12 {
+            // What crates/python knows of it.
+            let fields = [
+                "use_main_obmalloc",
+                "allow_fork",
+                "allow_exec",
+                "allow_threads",
+                "allow_daemon_threads",
+                "check_multi_interp_extensions",
+                "gil",
+            ];
+            let places = fields.iter().enumerate();
+            let offsets = places.map(|(place, name)| format!("offsetof(PyInterpreterConfig, {name}) == {}", place * 4));
+            let offsets = offsets.collect::<Vec<_>>().join(" && ");
+            let own = format!("{offsets} && sizeof(PyInterpreterConfig) == 28 && PyInterpreterConfig_OWN_GIL == 2");
+            assert!(compiles(&include, &own), "{}", include.display());
+        }
         assert!(compiles(&include, &condition(known.program_name)), "{}", include.display());
         assert!(
             !compiles(&include, &condition(known.program_name + 8)),
