@@ -30,9 +30,12 @@ pub fn handle(child: Child, request: Request<'_>) -> Verdict {
 
 /// Handles a request that an alias sent to a script but that another handler's name keeps from us, if that handler did
 /// not take it: httpd would serve the script's source.
-pub fn rescue(child: Child, request: Request<'_>) -> Verdict {
+pub fn rescue(child: Child, mut request: Request<'_>) -> Verdict {
     match alias::in_force(&request) {
-        Some(alias) => answer(child, request, Route::Alias(alias), directory_settings(&request)),
+        Some(alias) => {
+            request.set_handler(c"wsgi-script");
+            answer(child, request, Route::Alias(alias), directory_settings(&request))
+        }
         None => Verdict::Declined,
     }
 }

@@ -144,7 +144,9 @@ fn an_aliased_script_is_run_whatever_handler_its_extension_has(mode: Mode) {
         .config("<Location /e/default>\nSetHandler default-handler\n</Location>")
         .start();
     for path in ["/e", "/e/none", "/e/x"] {
-        assert_eq!(httpd.get(path).environ().text("SCRIPT_NAME"), "/e", "{path}");
+        let environ = httpd.get(path).environ();
+        assert_eq!(environ.text("SCRIPT_NAME"), "/e", "{path}");
+        assert_eq!(environ.text("mod_wsgi.request_handler"), "wsgi-script", "{path}");
     }
     assert!(!httpd.get("/e/default").text().contains("def application"));
 }

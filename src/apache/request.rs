@@ -353,10 +353,13 @@ impl<'r> Request<'r> {
 
     /// Sends the request to another file and handler.
     pub fn map_to(&mut self, file_name: &[u8], handler: &'static CStr) {
-        let file_name = self.pool().text(file_name);
-        let record = self.record_mut();
-        record.filename = file_name;
-        record.handler = handler.as_ptr();
+        self.record_mut().filename = self.pool().text(file_name);
+        self.set_handler(handler);
+    }
+
+    /// Sends the request to another handler.
+    pub fn set_handler(&mut self, handler: &'static CStr) {
+        self.record_mut().handler = handler.as_ptr();
     }
 
     /// Forgets what httpd derived from the script's own file name: media type, encoding, languages.

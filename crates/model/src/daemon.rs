@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Process groups as they are declared: `WSGIDaemonProcess` and its options (configuration §5).
 
+use crate::directive::account::{UserGroupName, UserGroupNames, UserName};
 use crate::directive::number::{
     Count, HeaderBuffer, Interval, Limit, Milliseconds, Priority, Processes, ResponseBuffer, Seconds, SocketBuffer,
     StackSize, Threads, Umask,
 };
 use crate::directive::options::{self, Options, options};
 use crate::directive::retired::RetiredName;
-use crate::directive::value::{
-    AbsolutePath, Directory, Kept, Name, OnOff, PythonHome, SearchPath, UserGroupName, UserGroupNames, UserName,
-    Written, quoted,
-};
+use crate::directive::value::{AbsolutePath, Directory, Kept, Name, OnOff, PythonHome, SearchPath, Written, quoted};
 use crate::directive::words::Words;
 use crate::directive::{ArgumentError, Origin, Reading};
 use std::collections::HashMap;

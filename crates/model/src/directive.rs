@@ -6,6 +6,7 @@
 //! `command_rec`, the reference page, and the tests over the whole table. How a value is written, merged and sampled
 //! belongs to its type: see [`value`].
 
+pub mod account;
 pub mod number;
 pub mod options;
 pub mod retired;

@@ -4,7 +4,7 @@
 
 use crate::directive::number::Interval;
 use crate::directive::options::{Options, options};
-use crate::directive::value::{FixedGroupName, OnOff, SearchPath, quoted};
+use crate::directive::value::{OnOff, SearchPath, SelectedGroup, quoted};
 use crate::directive::words::{OptionError, Words};
 use crate::directive::{ArgumentError, Origin, Reading, Set, directives};
 use std::sync::Arc;
@@ -57,9 +57,9 @@ options! {
     pub struct Selectors;
 
     /// The process group; `%{GLOBAL}` is embedded mode.
-    "process-group" => process_group: FixedGroupName = FixedGroupName::default(), since "6.0.0";
+    "process-group" => process_group: SelectedGroup = SelectedGroup::default(), since "6.0.0";
     /// The application group; `%{GLOBAL}` is the main interpreter.
-    "application-group" => application_group: FixedGroupName = FixedGroupName::default(), since "6.0.0";
+    "application-group" => application_group: SelectedGroup = SelectedGroup::default(), since "6.0.0";
 }
 
 impl Selectors {
@@ -69,9 +69,9 @@ impl Selectors {
         let mut selectors = Self::default();
         for word in Words::new(arguments.get(..end).unwrap_or_default()) {
             let (name, value) = word.split_once('=').ok_or_else(|| OptionError::Form(word.clone()))?;
-            let told = reading.doubts.len();
-            selectors.take(name.to_ascii_lowercase(), value.to_owned(), reading)?;
-            if reading.doubts.len() > told {
+            let (name, before) = (name.to_ascii_lowercase(), selectors.count());
+            selectors.take(name, value.to_owned(), reading)?;
+            if selectors.count() == before {
                 return Err(ArgumentError::Combination("takes each selector only once"));
             }
         }
@@ -79,7 +79,7 @@ impl Selectors {
     }
 
     fn matches(&self, interpreter: Interpreter<'_>) -> bool {
-        let matches = |selector: &Option<FixedGroupName>, name: &str| {
+        let matches = |selector: &Option<SelectedGroup>, name: &str| {
             selector.as_ref().is_none_or(|selector| selector.name() == name)
         };
         matches(&self.process_group, interpreter.process_group)
@@ -212,8 +212,10 @@ mod tests {
     #[test]
     fn selectors_are_checked() {
         let parse = |text: &str| Selectors::parse(text, &mut Reading::default());
-        assert!(parse(">").is_ok());
-        for bad in ["process-group=a", "a>", "user=x>", "process-group=a PROCESS-GROUP=b>", "process-group=>"] {
+        for good in [">", "process-group=>", "process-group=%{NOPE}>"] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in ["process-group=a", "a>", "user=x>", "process-group=a PROCESS-GROUP=b>"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

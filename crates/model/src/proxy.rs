@@ -7,7 +7,7 @@ pub mod header;
 use crate::directive::value::{Kept, NOT_SET, Written};
 use crate::directive::words::Words;
 use crate::directive::{ArgumentError, Reading};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 pub use correction::{Correction, Trust};
 pub use header::{Header, Headers};
@@ -71,13 +71,20 @@ impl Kept for TrustedHeaders {
     }
 }
 
-/// The addresses whose first `prefix` bits are those of `address`.
+/// The addresses that have the bits of `mask` in common with `address`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
-    /// An address in it.
-    pub address: IpAddr,
-    /// How many leading bits count.
-    pub prefix: u8,
+    address: IpAddr,
+    /// As [`number`] counts.
+    mask: u128,
+}
+
+/// The address as a number, those of IPv4 in the highest bits.
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)) << 96,
+        IpAddr::V6(address) => u128::from(address),
+    }
 }
 
 impl Network {
@@ -90,17 +97,22 @@ impl Network {
             Ok(address @ IpAddr::V6(_)) => (address, 128),
             Err(_) => partial(address)?,
         };
-        let prefix = match mask {
-            None => whole,
-            Some(mask) => bits(mask, address)?,
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let mask = match mask {
+            None => leading(whole),
+            Some(mask) => match mask.parse::<u8>() {
+                Ok(bits) => leading(Some(bits).filter(|bits| (1..=most).contains(bits))?),
+                Err(_) if address.is_ipv4() => number(mask.parse::<Ipv4Addr>().ok()?.into()),
+                Err(_) => return None,
+            },
         };
-        Some(Self { address, prefix }.canonical())
+        Some(Self { address, mask }.canonical())
     }
 
     /// IPv4 addresses written as part of IPv6 are IPv4 addresses.
     fn canonical(self) -> Self {
-        match (self.address.to_canonical(), self.prefix.checked_sub(96)) {
-            (address @ IpAddr::V4(_), Some(prefix)) if self.address.is_ipv6() && prefix > 0 => Self { address, prefix },
+        match (self.address.to_canonical(), self.mask << 96) {
+            (address @ IpAddr::V4(_), mask) if self.address.is_ipv6() && mask != 0 => Self { address, mask },
             _ => self,
         }
     }
@@ -108,14 +120,23 @@ impl Network {
     /// Whether `address` belongs to it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        let bits = |address: IpAddr| match address {
-            IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, true),
-            IpAddr::V6(address) => (u128::from(address), false),
-        };
-        let ((ours, old), (theirs, theirs_old)) = (bits(self.address), bits(address.to_canonical()));
-        let shift = 128_u32.saturating_sub(u32::from(self.prefix));
-        old == theirs_old && ours.checked_shr(shift).unwrap_or(0) == theirs.checked_shr(shift).unwrap_or(0)
+        let address = address.to_canonical();
+        self.address.is_ipv4() == address.is_ipv4() && number(self.address) & self.mask == number(address) & self.mask
     }
+
+    fn render(&self) -> String {
+        let bits = self.mask.leading_ones();
+        if self.mask.count_ones() == bits {
+            return format!("{}/{bits}", self.address);
+        }
+        // Only masks of IPv4 addresses have holes.
+        format!("{}/{}", self.address, Ipv4Addr::from(u32::try_from(self.mask >> 96).unwrap_or(0)))
+    }
+}
+
+/// A mask of that many bits.
+fn leading(bits: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)
 }
 
 /// Whether one of the networks holds `address`.
@@ -135,17 +156,6 @@ fn partial(text: &str) -> Option<(IpAddr, u8)> {
         count += 1;
     }
     Some((IpAddr::from(octets), count * 8))
-}
-
-/// The leading bits that a mask or a number of bits leaves.
-fn bits(mask: &str, address: IpAddr) -> Option<u8> {
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    if let Ok(number) = mask.parse::<u8>() {
-        return (1..=most).contains(&number).then_some(number);
-    }
-    let mask = mask.parse::<std::net::Ipv4Addr>().ok().filter(|_| address.is_ipv4()).map(u32::from)?;
-    let ones = mask.leading_ones();
-    (mask.count_ones() == ones).then(|| u8::try_from(ones).unwrap_or(32))
 }
 
 /// The peers whose headers are believed.
@@ -171,7 +181,7 @@ impl Kept for TrustedProxies {
     }
 
     fn render(&self) -> String {
-        let all: Vec<_> = self.0.iter().map(|network| format!("{}/{}", network.address, network.prefix)).collect();
+        let all: Vec<_> = self.0.iter().map(Network::render).collect();
         if all.is_empty() { NOT_SET.to_owned() } else { all.join(" ") }
     }
 }
@@ -191,9 +201,13 @@ mod tests {
         assert!(within("127.0.0.1", "127.0.0.1") && within("127.0.0.1", "::ffff:127.0.0.1"));
         assert!(within("fd00::/8", "fd12::1") && !within("fd00::/8", "fe12::1"));
         assert!(within("FE80::1", "fe80::1"));
+        assert!(within("10.0.3.0/255.0.255.0", "10.7.3.9") && !within("10.0.3.0/255.0.255.0", "10.7.4.9"));
+        for text in ["10.0.3.0/255.0.255.0", "10.0.0.0/8", "fd00::/8", "::1/128"] {
+            assert_eq!(Network::parse(text).expect(text).render(), text);
+        }
         assert!(within("::ffff:10.0.0.0/104", "10.1.2.3") && !within("::ffff:10.0.0.0/104", "11.1.2.3"));
         assert!(within("::ffff:10.0.0.1", "::ffff:10.0.0.1") && within("::ffff:10.0.0.1", "10.0.0.1"));
-        for bad in ["", "host", "1.2.3.4.5", "10.0.0.0/33", "10.0.0.0/0", "1.2.3.4/255.0.255.0", "::1/129"] {
+        for bad in ["", "host", "1.2.3.4.5", "10.0.0.0/33", "10.0.0.0/0", "1.2.3.4/255.0", "::1/129", "::1/::"] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
     }

@@ -24,14 +24,17 @@ impl Written for TelemetryService {
     fn parse(arguments: &str, reading: &mut Reading) -> Result<Option<Self>, ArgumentError> {
         let mut words = Words::new(arguments);
         let target = words.next().ok_or(ArgumentError::Missing { syntax: Self::SYNTAX, found: 0 })?;
-        let socket = target.strip_prefix("unix:").filter(|path| !path.is_empty()).map(str::to_owned);
+        let socket = target.strip_prefix("unix:").map(str::to_owned);
         let socket = socket.ok_or(ArgumentError::Word { syntax: Self::SYNTAX, word: target })?;
+        if socket.is_empty() {
+            reading.doubt("a service without a path is never reached", "write the path of its socket after unix:");
+        }
         let interval = match next_option(&mut words)? {
             None => 1.0,
             Some((name, value)) if name == "interval" => {
-                let read = <Interval as Word>::read(&value, reading).flatten();
+                let seconds = interval(&value, reading);
                 let syntax = "seconds from 0.5";
-                read.filter(|interval| interval.0 >= 0.5).ok_or(OptionError::Value { name, syntax, value })?.0
+                seconds.filter(|seconds| *seconds >= 0.5).ok_or(OptionError::Value { name, syntax, value })?
             }
             Some((name, _)) => return Err(OptionError::Unknown(name).into()),
         };
@@ -40,6 +43,19 @@ impl Written for TelemetryService {
         }
         Ok(Some(Self { socket, interval }))
     }
+}
+
+/// The number of seconds at the start of `value`; the usual one if that is endless.
+fn interval(value: &str, reading: &mut Reading) -> Option<f64> {
+    const USUAL: f64 = 1.0;
+    if let Some(found) = <Interval as Word>::read(value, reading) {
+        return Some(found.map_or(USUAL, |interval| interval.0));
+    }
+    let text = value.trim_start();
+    let end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
+    let found: f64 = text.get(..end)?.parse().ok()?;
+    reading.doubt(format!("'{value}' is not a number; it is read as {found}"), format!("write {found}"));
+    Some(found)
 }
 
 impl Kept for Option<TelemetryService> {
@@ -66,8 +82,12 @@ impl Written for TelemetryOptions {
     const GOOD: &'static str = "+CaptureUserAgent";
     const BAD: Option<&'static str> = Some("+CaptureUserAgent All");
 
-    fn parse(arguments: &str, _: &mut Reading) -> Result<Self, ArgumentError> {
+    fn parse(arguments: &str, reading: &mut Reading) -> Result<Self, ArgumentError> {
         let words: Vec<_> = Words::new(arguments).collect();
+        if words == [""] {
+            reading.doubt("an empty word names no option", "write one or remove the line");
+            return Ok(Self::None);
+        }
         let missing = ArgumentError::Missing { syntax: Self::SYNTAX, found: 0 };
         let relative = words.first().ok_or(missing)?.starts_with(['+', '-']);
         let mut options = Self::None;
@@ -111,7 +131,9 @@ mod tests {
     fn the_interval_has_a_least_value() {
         let parse = |text: &str| TelemetryService::parse(text, &mut Reading::default());
         assert_eq!(parse("unix:/s").expect("accepted").map(|service| service.interval), Some(1.0));
-        for bad in ["/s", "unix:", "unix:/s interval=0.4", "unix:/s 2", "unix:/s interval=1 interval=1", ""] {
+        for bad in
+            ["/s", "unix:/s interval=x", "unix:/s interval=0.4", "unix:/s 2", "unix:/s interval=1 interval=1", ""]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

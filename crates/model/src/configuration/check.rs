@@ -6,6 +6,7 @@ use super::{Accounts, Mention, View};
 use crate::alias::{Alias, Location, match_literal};
 use crate::daemon::{Declared, Group, Registry, Unselectable};
 use crate::directive::Origin;
+use crate::directive::account::UserGroupNames;
 use crate::directive::value::{GroupName, OnOff};
 use crate::event::Event;
 use crate::settings::DirectorySettings;
@@ -102,7 +103,7 @@ fn check_group(group: &Group, accounts: &dyn Accounts, findings: &mut Findings) 
             Some(_) => {}
         }
     }
-    let listed = options.supplementary_groups.iter().flat_map(|list| list.as_str().split(','));
+    let listed = options.supplementary_groups.iter().flat_map(UserGroupNames::names);
     let named = [("group", &options.group), ("script-group", &options.script_group)];
     let named = named.into_iter().filter_map(|(option, name)| Some((option, name.as_ref()?.as_str())));
     for (option, name) in named.chain(listed.map(|name| ("supplementary-groups", name))) {

@@ -80,7 +80,7 @@ pub fn identity(group: Option<&Group>, accounts: &dyn Accounts) -> Identity {
             gid = named;
         }
         let names = options.supplementary_groups.as_ref();
-        listed = names.map(|names| names.as_str().split(',').filter_map(|name| accounts.group(name)).collect());
+        listed = names.map(|names| names.names().filter_map(|name| accounts.group(name)).collect());
     }
     let mut groups = listed.unwrap_or(user.groups);
     groups.retain(|one| *one != gid);

@@ -231,8 +231,13 @@ impl Word for Interval {
     const GOOD: &'static str = "0.01";
     const BAD: Option<&'static str> = Some("0");
 
-    fn read(word: &str, _: &mut Reading) -> Option<Option<Self>> {
-        word.trim_start().parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0).map(Self).map(Some)
+    fn read(word: &str, reading: &mut Reading) -> Option<Option<Self>> {
+        let seconds: f64 = word.trim_start().parse().ok()?;
+        if !seconds.is_finite() {
+            reading.doubt(format!("'{word}' is no time; it is read over"), "write a number of seconds");
+            return Some(None);
+        }
+        (seconds > 0.0).then_some(Some(Self(seconds)))
     }
 }
 
@@ -253,7 +258,7 @@ impl Word for Umask {
     const BAD: Option<&'static str> = Some("0o9");
 
     fn read(word: &str, _: &mut Reading) -> Option<Option<Self>> {
-        u32::from_str_radix(word, 8).ok().filter(|_| !word.starts_with('+')).map(Self).map(Some)
+        u32::from_str_radix(word.trim_start(), 8).ok().map(Self).map(Some)
     }
 }
 
@@ -312,8 +317,11 @@ mod tests {
     #[test]
     fn decimals_are_for_intervals() {
         assert_eq!(read::<Interval>("0.005"), (Some(Some(Interval(0.005))), 0));
-        for bad in ["0", "-1", "x", "0.1s", "inf", "nan"] {
+        for bad in ["0", "-1", "x", "0.1s", "0x1p-3"] {
             assert_eq!(read::<Interval>(bad).0, None, "{bad}");
+        }
+        for endless in ["inf", "nan", "1e400"] {
+            assert_eq!(read::<Interval>(endless), (Some(None), 1), "{endless}");
         }
     }
 

@@ -17,6 +17,7 @@ impl Word for RetiredName {
     const SYNTAX: &'static str = "text";
     const GOOD: &'static str = "/etc/agent.ini";
     const BAD: Option<&'static str> = None;
+    const EMPTY: bool = true;
 
     fn read(word: &str, reading: &mut Reading) -> Option<Self> {
         reading.doubt("it has no effect any more", REMOVE);

@@ -260,6 +260,10 @@ text! {
     FixedGroupName: "name|%{GLOBAL}", good "main"; variables ["%{GLOBAL}"]
 }
 text! {
+    /// The name of a group that a section is for; empty and `%{GLOBAL}` are the one without a name.
+    SelectedGroup: "name|%{GLOBAL}", good "main", empty; variables ["%{GLOBAL}"]
+}
+text! {
     /// The name of a global of a script, or a variable that gives it.
     CallableName: "name|%{ENV:variable}", good "main"; variables ["%{ENV:"]
 }
@@ -283,20 +287,16 @@ text! {
     /// A name that a program other than this one understands.
     Name: "name", good "en_US.UTF-8", empty
 }
-text! {
-    /// A user by name or number.
-    UserName: "name|#uid", good "www-data"
-}
-text! {
-    /// A group of users by name or number.
-    UserGroupName: "name|#gid", good "www-data"
-}
-text! {
-    /// Groups of users separated by commas.
-    UserGroupNames: "group[,group…]", good "www-data,ssl-cert"
-}
 
 impl FixedGroupName {
+    /// The name; empty for `%{GLOBAL}`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        if self.0 == crate::group::GLOBAL { "" } else { &self.0 }
+    }
+}
+
+impl SelectedGroup {
     /// The name; empty for `%{GLOBAL}`.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -370,7 +370,11 @@ impl Word for HashSeed {
     const BAD: Option<&'static str> = Some("4294967296");
 
     fn read(word: &str, _: &mut Reading) -> Option<Self> {
-        if word == "random" { Some(Self::Random) } else { word.parse().ok().map(Self::Fixed) }
+        if word == "random" {
+            return Some(Self::Random);
+        }
+        let number = word.trim_start().parse().ok().filter(|_| !word.trim_start().starts_with('+'));
+        number.map(Self::Fixed)
     }
 }
 
