@@ -11,6 +11,7 @@ use model::interpreter::{Interpreter, InterpreterOptions, InterpreterSettings, S
 use model::settings::{DirectorySettings, ServerSettings};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::LazyLock;
 
@@ -286,6 +287,11 @@ fn matching<'a>(options: &'a InterpreterOptions, said: &[Said], interpreter: Int
     found
 }
 
+/// A handler script by its name, the same in other letters now and then, and its path.
+fn handler() -> impl Strategy<Value = (&'static str, u8)> {
+    (prop::sample::select(vec!["a", "A", "b", "c"]), 0_u8..5)
+}
+
 fn groups() -> impl Strategy<Value = Vec<(&'static str, Option<&'static str>)>> {
     let names = prop::sample::select(vec!["a", "b", "A", "c"]);
     let servers = prop::option::of(prop::sample::select(vec!["one.example", "One.example", "two.example"]));
@@ -343,5 +349,22 @@ proptest! {
         let found = registry.select(name.as_bytes(), from.as_bytes()).map(|group: &Group| group.name.as_str());
         prop_assert_eq!(found, expected);
         prop_assert_eq!(registry.select(b"\xff", from.as_bytes()).err(), Some(Unselectable::Unknown));
+    }
+
+    #[test]
+    fn each_handler_has_the_script_that_was_written_last_in_the_innermost_place(
+        outer in prop::collection::vec(handler(), 0..4),
+        inner in prop::collection::vec(handler(), 0..4),
+    ) {
+        let row = DirectorySettings::ROWS.iter().position(|row| row.name == "WSGIHandlerScript").expect("the row");
+        let place = |handlers: &[(&str, u8)], first| {
+            let line = |(name, path): &(&str, u8)| Line { row, arguments: format!("{name} /srv/{path}") };
+            written::<DirectorySettings>(&handlers.iter().map(line).collect::<Vec<_>>(), first)
+        };
+        let merged = DirectorySettings::merge(&place(&outer, 1), &place(&inner, 100));
+        let found: BTreeMap<_, _> =
+            merged.handler_scripts().0.iter().map(|(name, script)| (name.clone(), script.path.clone())).collect();
+        let all = outer.iter().chain(&inner);
+        prop_assert_eq!(found, all.map(|(name, path)| (name.to_lowercase(), format!("/srv/{path}"))).collect());
     }
 }
