@@ -90,6 +90,7 @@ fn a_group_shared_by_virtual_hosts_is_one_interpreter(mode: Mode) {
 fn group_names_expand(mode: Mode) {
     let aliases = [("r", "%{RESOURCE}"), ("s", "%{SERVER}"), ("h", "%{HOST}"), ("u", "%{UNKNOWN}"), ("l", "plain")];
     let httpd = site(mode, &aliases).start();
+    httpd.expect(event::ARGUMENT_DOUBTFUL);
     let port = httpd.port();
     for (name, group) in [
         ("r", format!("localhost:{port}|/r")),
