@@ -147,6 +147,18 @@ impl Key {
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
+
+    /// The number by which both sides of a connection know the key.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.0
+    }
+
+    /// The key of that number.
+    #[must_use]
+    pub fn numbered(number: u16) -> Option<Self> {
+        (usize::from(number) < KEYS.len()).then_some(Self(number))
+    }
 }
 
 /// What becomes of a request header.

@@ -27,6 +27,15 @@ pub enum Level {
     Debug = 7,
 }
 
+impl Level {
+    /// The level of that number.
+    #[must_use]
+    pub fn numbered(number: u8) -> Option<Self> {
+        use Level::{Alert, Critical, Debug, Error, Info, Notice, Warning};
+        [Alert, Critical, Error, Warning, Notice, Info, Debug].into_iter().find(|level| *level as u8 == number)
+    }
+}
+
 /// What the manual says about an event.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {

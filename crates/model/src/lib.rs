@@ -23,6 +23,7 @@ pub mod response;
 pub mod script;
 pub mod settings;
 pub mod telemetry;
+pub mod wire;
 
 /// Identifies builds whose parts may talk to each other: package version and a hash of this crate.
 pub const BUILD_ID: &str = env!("MOD_WSGI_RS_BUILD_ID");
