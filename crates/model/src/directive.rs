@@ -13,6 +13,7 @@ pub mod retired;
 pub mod value;
 pub mod words;
 
+use serde::{Deserialize, Serialize};
 use std::ffi::CStr;
 use std::fmt;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl Scope {
 }
 
 /// Where a setting was written.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Origin {
     /// Path of the configuration file.
     pub file: Arc<str>,
@@ -64,7 +65,7 @@ impl fmt::Display for Origin {
 }
 
 /// A value and who set it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Set<T> {
     /// The value.
     pub value: T,

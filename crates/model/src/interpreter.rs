@@ -7,9 +7,11 @@ use crate::directive::options::{Options, options};
 use crate::directive::value::{OnOff, SearchPath, SelectedGroup, quoted};
 use crate::directive::words::{OptionError, Words};
 use crate::directive::{ArgumentError, Origin, Reading, Set, directives};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 directives! {
+    #[derive(Serialize, Deserialize)]
     /// Settings of interpreters, written for all of them or inside `<WSGIInterpreterOptions>` for some.
     pub struct InterpreterSettings;
 
@@ -53,6 +55,7 @@ directives! {
 }
 
 options! {
+    #[derive(Serialize, Deserialize)]
     /// The selectors of `<WSGIInterpreterOptions>`; one that is left out selects all.
     pub struct Selectors;
 
@@ -101,7 +104,7 @@ impl Selectors {
 }
 
 /// One `<WSGIInterpreterOptions>` section.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Section {
     /// Which interpreters it is for.
     pub selectors: Selectors,
@@ -121,7 +124,7 @@ pub struct Interpreter<'a> {
 }
 
 /// Everything said about interpreters.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct InterpreterOptions {
     /// What was said outside of sections.
     pub general: InterpreterSettings,

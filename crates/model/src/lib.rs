@@ -16,6 +16,7 @@ pub mod event;
 pub mod exchange;
 pub mod group;
 pub mod interpreter;
+pub mod launch;
 pub mod proxy;
 pub mod reference;
 pub mod resolve;

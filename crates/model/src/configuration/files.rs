@@ -25,7 +25,7 @@ pub enum Wanted {
 }
 
 /// Who looks: user, group and supplementary groups.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Identity {
     /// The name, for messages.
     pub name: String,

@@ -3,6 +3,7 @@
 
 use super::Reading;
 use super::value::{Kept, Word};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The number at the start of `word`, as C's `atoi` finds it, and what follows; 0 and the whole word if there is none.
@@ -222,7 +223,7 @@ size! {
 }
 
 /// A length of time in seconds with decimals, above 0.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval(pub f64);
 
 impl Word for Interval {

@@ -3,6 +3,7 @@
 
 use super::words::{Words, is_blank};
 use super::{ArgumentError, Reading};
+use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 
 /// How the arguments of a directive are written in a configuration file.
@@ -107,7 +108,7 @@ pub const NOT_SET: &str = "(not set)";
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident: $syntax:literal { $($(#[$doc:meta])* $variant:ident),+ }, good $good:literal, bad $bad:literal) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
         pub enum $name { $($(#[$doc])* $variant),+ }
 
         impl Word for $name {
@@ -208,7 +209,7 @@ fn named(word: &str, start: &str) -> bool {
 macro_rules! text {
     ($(#[$meta:meta])* $name:ident: $syntax:literal, good $good:literal $(, $empty:ident)? $(; variables $variables:expr)?) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Eq, Default)]
+        #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
         pub struct $name(pub String);
 
         impl Word for $name {
