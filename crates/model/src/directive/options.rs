@@ -115,8 +115,15 @@ macro_rules! options {
             /// The options that were written, with their values.
             #[must_use]
             pub fn written(&self) -> Vec<(&'static str, String)> {
-                let pairs = [$(($name, self.$field.as_ref().map($crate::directive::value::Kept::render)),)+];
-                pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+                let pairs = [$((
+                    $name,
+                    <$word as $crate::directive::value::Word>::EMPTY,
+                    self.$field.as_ref().map($crate::directive::value::Kept::render),
+                ),)+];
+                // An option whose value was read over is as if it were not written.
+                let counts = |(_, empty, value): &(_, bool, String)| *empty || value != $crate::directive::value::NOT_SET;
+                let written = pairs.into_iter().filter_map(|(name, empty, value)| Some((name, empty, value?)));
+                written.filter(counts).map(|(name, _, value)| (name, value)).collect()
             }
         }
     };
@@ -183,6 +190,13 @@ mod tests {
         let mut options = GroupOptions::default();
         options.take_all(&mut Words::new("python-path=\"\" lang='a b'"), &mut Reading::default()).expect("accepted");
         assert_eq!(render(&options.written()), " lang=\"a b\" python-path=\"\"");
+    }
+
+    #[test]
+    fn an_option_whose_value_is_read_over_is_not_shown() {
+        let mut options = GroupOptions::default();
+        options.take_all(&mut Words::new("switch-interval=inf lang=C"), &mut Reading::default()).expect("accepted");
+        assert_eq!(render(&options.written()), " lang=C");
     }
 
     #[test]
