@@ -2,6 +2,8 @@
 //! The kernel and the dynamic linker behind safe functions.
 
 pub mod accounts;
+pub mod channel;
 pub mod descriptor;
 pub mod library;
 pub mod probe;
+pub mod program;

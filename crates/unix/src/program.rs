@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Starting another program with chosen descriptors, and what it is told in memory.
+
+use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A file in memory that nobody can change any more.
+pub fn sealed(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
+    let descriptor = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    let mut file = File::from(descriptor);
+    file.write_all(content)?;
+    let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file.into())
+}
+
+/// A pipe: what is written into the second comes out of the first.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?)
+}
+
+/// Bytes that nobody can guess.
+pub fn secret<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Starts `program`, which inherits `descriptors` under their numbers; gives its process number.
+pub fn start(program: &Path, arguments: &[String], descriptors: Vec<RawFd>) -> io::Result<u32> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    let keep = move || {
+        for descriptor in &descriptors {
+            // SAFETY: [KERNEL] the caller's descriptors are open; only their flags are changed, in the new process.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(*descriptor) };
+            fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        }
+        Ok(())
+    };
+    // SAFETY: [FORK] between fork and exec only system calls are made, and nothing is allocated.
+    unsafe { command.pre_exec(keep) };
+    command.spawn().map(|child| child.id())
+}
+
+/// Waits for process `pid`, a child of this one, until it has ended or `patience` is over; whether it has ended.
+#[must_use]
+pub fn wait_for(pid: u32, patience: std::time::Duration) -> bool {
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    let deadline = std::time::Instant::now() + patience;
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
+    loop {
+        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(nix::errno::Errno::EINTR) => {}
+            _ => return true,
+        }
+        if std::time::Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::time::Duration;
+
+    #[test]
+    fn a_program_reads_what_it_inherits_and_nothing_can_change_it() {
+        let plan = sealed("plan", b"told").expect("a file in memory");
+        assert!(File::from(plan.try_clone().expect("a copy")).write_all(b"more").is_err());
+        let (reader, writer) = pipe().expect("a pipe");
+        let script = format!("cat <&{} >&{}", plan.as_raw_fd(), writer.as_raw_fd());
+        // The position is shared with this process.
+        std::io::Seek::rewind(&mut File::from(plan.try_clone().expect("a copy"))).expect("a file");
+        let descriptors = vec![plan.as_raw_fd(), writer.as_raw_fd()];
+        let pid = start(Path::new("/bin/sh"), &["-c".to_owned(), script], descriptors).expect("a program");
+        drop(writer);
+        let mut text = String::new();
+        File::from(reader).read_to_string(&mut text).expect("its answer");
+        assert_eq!(text, "told");
+        assert!(wait_for(pid, Duration::from_secs(20)));
+        assert_ne!(secret::<32>().expect("bytes"), secret::<32>().expect("bytes"));
+    }
+}
