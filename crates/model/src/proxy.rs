@@ -126,10 +126,10 @@ impl Network {
 
     fn render(&self) -> String {
         let bits = self.mask.leading_ones();
-        if self.mask.count_ones() == bits {
+        if bits > 0 && self.mask.count_ones() == bits {
             return format!("{}/{bits}", self.address);
         }
-        // Only masks of IPv4 addresses have holes.
+        // Only masks of IPv4 addresses have holes or no bits; as a number of bits, 0 is refused.
         format!("{}/{}", self.address, Ipv4Addr::from(u32::try_from(self.mask >> 96).unwrap_or(0)))
     }
 }
@@ -202,7 +202,7 @@ mod tests {
         assert!(within("fd00::/8", "fd12::1") && !within("fd00::/8", "fe12::1"));
         assert!(within("FE80::1", "fe80::1"));
         assert!(within("10.0.3.0/255.0.255.0", "10.7.3.9") && !within("10.0.3.0/255.0.255.0", "10.7.4.9"));
-        for text in ["10.0.3.0/255.0.255.0", "10.0.0.0/8", "fd00::/8", "::1/128"] {
+        for text in ["10.0.3.0/255.0.255.0", "50.0.0.0/0.0.0.0", "10.0.0.0/8", "fd00::/8", "::1/128"] {
             assert_eq!(Network::parse(text).expect(text).render(), text);
         }
         assert!(within("::ffff:10.0.0.0/104", "10.1.2.3") && !within("::ffff:10.0.0.0/104", "11.1.2.3"));
