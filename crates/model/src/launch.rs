@@ -9,6 +9,12 @@ use crate::interpreter::InterpreterOptions;
 use crate::wire::KEY_LENGTH;
 use serde::{Deserialize, Serialize};
 
+/// What a group's Python runs as `-c`. The descriptors of [`control`] are open.
+///
+/// It leaves an empty `__main__` and no trace of `-c` in `sys.path`. Where the extension cannot be loaded it says
+/// [`control::FAILED`] itself.
+pub const BOOTSTRAP: &str = include_str!("launch/bootstrap.py");
+
 /// The process groups of one generation of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {

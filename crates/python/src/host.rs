@@ -8,6 +8,8 @@ use model::event::{Event, Level};
 pub struct Options {
     /// Directories put before `sys.path`, layer by layer, each before the earlier ones.
     pub python_path: Vec<Vec<Vec<u8>>>,
+    /// The directory that becomes the first entry of `sys.path`.
+    pub home: Option<Vec<u8>>,
     /// How long a thread runs before another gets its turn, in seconds.
     pub switch_interval: Option<f64>,
     /// Whether the interval was set for this interpreter by name.

@@ -214,6 +214,9 @@ impl Process {
     }
 
     fn ask_for(&self, name: &[u8]) -> Result<Arc<Interpreter>, Unavailable> {
+        if MAIN.get().is_some_and(|main| main.id() == std::thread::current().id()) {
+            return self.create(name);
+        }
         let (reply, answer) = sync_channel(1);
         lock(&self.wanted).push(Wanted { name: name.to_vec(), reply });
         wake();

@@ -86,7 +86,7 @@ fn keys(attached: Attached<'_>) -> Answer<'_, Vec<Kept>> {
 }
 
 /// An imported module.
-pub(crate) fn attached_module<'i>(attached: Attached<'i>, name: &CStr) -> Answer<'i> {
+pub fn attached_module<'i>(attached: Attached<'i>, name: &CStr) -> Answer<'i> {
     // SAFETY: [GIL] the name is NUL-terminated.
     let made = unsafe { ffi::PyImport_ImportModule(name.as_ptr()) };
     // SAFETY: [OWNED] the function returns a new reference or null with an exception.
@@ -243,6 +243,10 @@ impl State {
             }
             let failed = extend_path.call(&[*entries])?;
             directories.extend(failures(&failed)?);
+        }
+        if let Some(home) = &options.home {
+            let path = attached_module(attached, c"sys")?.attribute(c"path")?;
+            path.call_method(c"insert", &[*Object::integer(attached, 0)?, *Object::file_system(attached, home)?])?;
         }
         Ok(Blemishes { companions: failures(&companions)?, directories, interval })
     }

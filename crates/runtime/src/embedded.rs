@@ -5,11 +5,12 @@
 //! thread, also in a signal handler. No panic leaves a function: it is logged and becomes that function's failure value.
 
 use crate::exchange::TableExchange;
+use crate::preload;
 use model::embedded::{
     Call, Ending, EndingKind, Entry, ExchangeTable, Flag, HostTable, MainEnd, Setup, Table, Text, build_id,
 };
 use model::event::{Event, Level};
-use model::exchange::{Exchange, FileSpan, Head, Outcome, ReadError, SendError};
+use model::exchange::Outcome;
 use python::call::{self, Job};
 use python::callback::{Entered, guard};
 use python::environ::bytes;
@@ -44,6 +45,7 @@ impl Host for HttpdHost {
         let layers = (0..).map(|layer| bytes(unsafe { (self.0.search_path)(name, layer) }));
         Options {
             python_path: layers.take_while(|layer| !layer.is_empty()).map(entries).collect(),
+            home: None,
             switch_interval: (said.switch_interval > 0.0).then_some(said.switch_interval),
             switch_interval_by_name: said.switch_interval_by_name != 0,
             own_gil: said.own_gil != 0,
@@ -169,50 +171,10 @@ fn handle_request(call: *const Call<'_>, table: *const ExchangeTable, context: *
     ending(outcome.unwrap_or_else(after_panic))
 }
 
-/// What a preloaded script can reach: the server's log.
-struct NoExchange;
-
-impl Exchange for NoExchange {
-    fn read_body(&mut self, _into: &mut [u8]) -> Result<usize, ReadError> {
-        Err(ReadError::Failed)
-    }
-
-    fn send_head(&mut self, _head: &Head<'_>) -> Result<(), SendError> {
-        Err(SendError::Failed)
-    }
-
-    fn send_data(&mut self, _data: &[u8]) -> Result<(), SendError> {
-        Err(SendError::Failed)
-    }
-
-    fn send_file(&mut self, _file: FileSpan) -> Result<(), SendError> {
-        Err(SendError::Failed)
-    }
-
-    fn flush(&mut self) -> Result<(), SendError> {
-        Err(SendError::Failed)
-    }
-
-    fn log(&mut self, level: Level, line: &[u8]) {
-        process::log(level, line);
-    }
-
-    fn is_aborted(&self) -> bool {
-        false
-    }
-}
-
 fn preload_script(application_group: Text<'_>, script: Text<'_>, mtime: i64) {
-    let Some(process) = process::process() else { return };
-    let job = Job {
-        application_group: bytes(application_group),
-        script: bytes(script),
-        script_mtime: mtime,
-        script_reloading: true,
-        resource: bytes(script),
-        ..Job::default()
-    };
-    call::preload(process, &job, &mut NoExchange);
+    if let Some(process) = process::process() {
+        preload::load(process, bytes(application_group), bytes(script), mtime);
+    }
 }
 
 fn stop_process() -> Flag {

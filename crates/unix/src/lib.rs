@@ -2,8 +2,11 @@
 //! The kernel and the dynamic linker behind safe functions.
 
 pub mod accounts;
+pub mod callback;
 pub mod channel;
+pub mod connection;
 pub mod descriptor;
 pub mod library;
 pub mod probe;
 pub mod program;
+pub mod worker;

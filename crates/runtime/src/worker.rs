@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The life of a worker process: its main thread is Python's, called by the bootstrap, and never returns there.
+//!
+//! Besides that thread there are the request threads ([`reception`]), one that loads scripts before them, and one that watches the
+//! control socket and signals. The process ends by `_exit`, once Python has run its ends or the time for them is over.
+
+mod connection;
+mod control;
+mod exchange;
+mod host;
+mod reception;
+
+use crate::preload;
+use control::{Control, Told, Unusable};
+use host::Supervisor;
+use model::event::{Event, Level};
+use model::launch::control as places;
+use python::callback::{Arguments, guard};
+use python::object::{Answer, Attached};
+use python::process::{self, Process};
+use python::state::attached_module as imported;
+use reception::Reception;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+use unix::callback::{Asked, Private, Signals, close_in_forked_processes};
+use unix::connection::{adopt, wait_for};
+use unix::worker::{become_unreadable, exit, set_locale, set_title};
+
+/// What the process may take longer than Python's ends, in milliseconds.
+const SLACK: u64 = 1000;
+
+/// Everything that lives as long as the process.
+struct Life {
+    supervisor: Supervisor,
+    reception: Reception,
+    signals: Signals,
+}
+
+/// `serve(descriptor)`: works for the supervisor at the other end of the control socket until it is told to end.
+pub(crate) fn serve<'i>(attached: Attached<'i>, arguments: Arguments<'_, 'i>) -> Answer<'i> {
+    let arguments = arguments.count("serve", 1, 1)?;
+    let descriptor = arguments.get(0).map_or(Ok(-1), |number| number.to_index())?;
+    let descriptor = i32::try_from(descriptor).unwrap_or(-1);
+    let begun = attached.detached(|| guard("serve", || begin(descriptor)));
+    let Some(begun) = begun else { exit(1) };
+    let life = match begun {
+        Ok(life) => life,
+        Err((control, reason)) => {
+            if let Some(control) = control {
+                control.failed(&reason);
+            }
+            exit(1)
+        }
+    };
+    run(attached, life)
+}
+
+/// Runs Python's main thread to its end.
+fn run(attached: Attached<'_>, life: &'static Life) -> ! {
+    let Life { supervisor, reception, .. } = life;
+    let home = prefix(attached).unwrap_or_default();
+    let minor = attached.abi().minor;
+    attached.detached(|| supervisor.report_unsupported(minor, home));
+    let ready = || {
+        guard("ready", || start(life));
+    };
+    let ended = crate::definition(attached)
+        .and_then(|definition| Process::run(attached, definition, supervisor.facts(), supervisor, ready));
+    let status = match ended {
+        Ok(_) => 0,
+        Err(raised) => {
+            let reason = raised.summary();
+            attached.detached(|| {
+                supervisor
+                    .control
+                    .log(Level::Critical, Event::RuntimeUnusable { reason: reason.clone() }.to_string().as_bytes());
+                supervisor.control.failed(&Unusable::Python(reason));
+            });
+            1
+        }
+    };
+    // Answers that are complete but did not leave yet.
+    attached.detached(|| wait_for([&reception.empty], Some(SLACK)));
+    exit(status)
+}
+
+/// `sys.prefix`
+fn prefix(attached: Attached<'_>) -> Option<String> {
+    let prefix = imported(attached, c"sys").and_then(|system| system.attribute(c"prefix")?.to_utf8());
+    prefix.ok()
+}
+
+type Failed = (Option<Control>, Unusable);
+
+fn begin(descriptor: i32) -> Result<&'static Life, Failed> {
+    let kernel = |place| move |error: io::Error| Unusable::Kernel(place, error);
+    let unreadable = become_unreadable();
+    let control = Control::open(descriptor).map_err(|error| (None, kernel("the control socket")(error)))?;
+    let prepared = (|| {
+        unreadable.map_err(kernel("PR_SET_DUMPABLE"))?;
+        // The extension is loaded, and nothing else of the directory is needed.
+        drop(adopt(places::RUNTIME).map_err(kernel("the runtime directory"))?);
+        close_in_forked_processes().map_err(kernel("pthread_atfork"))?;
+        let signals = Signals::catch().map_err(kernel("signals"))?;
+        let (settings, listener) = control.introduce()?;
+        Ok((signals, settings, listener))
+    })();
+    let (signals, settings, listener) = match prepared {
+        Ok(prepared) => prepared,
+        Err(reason) => return Err((Some(control), reason)),
+    };
+    if !settings.title.is_empty() && !set_title(&settings.title) {
+        control.log(Level::Info, b"the title of the process could not be set");
+    }
+    if !settings.locale.is_empty() && !set_locale(&settings.locale) {
+        let line = format!("there is no locale '{}' for process group '{}'", settings.locale, settings.group);
+        control.log(Level::Warning, line.as_bytes());
+    }
+    let supervisor = Supervisor { control, settings: Box::leak(Box::new(settings)) };
+    live(supervisor, listener, signals)
+}
+
+fn live(supervisor: Supervisor, listener: Private, signals: Signals) -> Result<&'static Life, Failed> {
+    match Reception::new(supervisor.settings, listener) {
+        Ok(reception) => Ok(Box::leak(Box::new(Life { supervisor, reception, signals }))),
+        Err(error) => Err((Some(supervisor.control), Unusable::Kernel("the listener", error))),
+    }
+}
+
+/// Python is there: loads scripts, then accepts requests.
+fn start(life: &'static Life) {
+    let Some(process) = process::process() else { return };
+    let watch = thread::Builder::new().name("wsgi-control".to_owned()).spawn(move || watch(life));
+    if life.supervisor.settings.threads == 0 {
+        life.supervisor.control.ready();
+        preload_all(life, process);
+        process::stop();
+        return;
+    }
+    let opening = thread::Builder::new().name("wsgi-start".to_owned()).spawn(move || {
+        guard("preload", || preload_all(life, process));
+        give_up_unless(life, life.reception.open(process));
+        life.supervisor.control.ready();
+    });
+    give_up_unless(life, watch);
+    give_up_unless(life, opening);
+}
+
+/// Ends a process that cannot have its threads.
+fn give_up_unless<T>(life: &'static Life, started: io::Result<T>) {
+    if let Err(error) = started {
+        life.supervisor.control.failed(&Unusable::Kernel("threads", error));
+        exit(1);
+    }
+}
+
+fn preload_all(life: &'static Life, process: &'static Process) {
+    for (application_group, script) in &life.supervisor.settings.preloads {
+        let mtime = fs::metadata(script).map_or(0, |found| found.mtime() * 1_000_000 + found.mtime_nsec() / 1000);
+        preload::load(process, application_group.as_bytes(), script.as_bytes(), mtime);
+    }
+}
+
+/// How far the end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// Requests may take as long as they do.
+    Draining,
+}
+
+/// Waits until the process is to end, and sees that it does.
+fn watch(life: &'static Life) {
+    let Life { supervisor, reception, signals } = life;
+    let mut stage = Stage::Serving;
+    loop {
+        let (told, asked, empty) = if stage == Stage::Serving {
+            let [told, asked] = wait_for([&supervisor.control, signals], None);
+            (told, asked, false)
+        } else {
+            let [asked, empty] = wait_for([signals, &reception.empty], None);
+            (false, asked, empty)
+        };
+        let asked = if asked { signals.take() } else { None };
+        if asked == Some(Asked::End) || empty {
+            break;
+        }
+        if asked == Some(Asked::Drain) || (told && supervisor.control.told() == Told::Stop) {
+            stage = Stage::Draining;
+            reception.close();
+        }
+    }
+    reception.close();
+    process::stop();
+    let limit = supervisor.settings.shutdown_milliseconds.saturating_add(2 * SLACK);
+    let deadline = Instant::now() + Duration::from_millis(limit.min(u64::from(u32::MAX)));
+    // The main thread ends the process before that.
+    thread::sleep(deadline.saturating_duration_since(Instant::now()));
+    exit(0)
+}

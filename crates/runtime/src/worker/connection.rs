@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A connection from one of httpd's children: bytes to frames, and the proof of the right to send them.
+//!
+//! Whatever arrives, the worst that happens is that the connection is closed; nothing is allocated for bytes that did not
+//! arrive.
+
+use model::launch::Worker;
+use model::wire::{HEADER, Header, KEY_LENGTH, ToWorker, WireError};
+use std::hint::black_box;
+use std::io;
+use std::os::fd::AsFd;
+use unix::callback::Private;
+use unix::connection::{Wait, peek, receive, send, set_timeout, shut_down};
+
+/// How much is received at once.
+const CHUNK: usize = 16 << 10;
+/// A buffer larger than this is given back after use.
+const KEPT: usize = 128 << 10;
+/// The longest first frame.
+const LONGEST_HELLO: usize = 256;
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: Private,
+    /// What arrived and was not used yet.
+    inbox: Vec<u8>,
+    /// Whether the right key was shown.
+    welcome: bool,
+    /// Whether it is among those that are waited for.
+    pub(crate) watched: bool,
+}
+
+/// What there is to do for a connection.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A frame arrived.
+    Frame(Header),
+    /// Nothing, until more arrives.
+    Later,
+    /// To close it.
+    Close,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub(crate) fn new(socket: Private, timeout: u64) -> io::Result<Self> {
+        set_timeout(&socket, timeout)?;
+        Ok(Self { socket, inbox: Vec::new(), welcome: false, watched: false })
+    }
+
+    /// For those who wait for it.
+    pub(crate) fn socket(&self) -> &impl AsFd {
+        &self.socket
+    }
+
+    /// Whether something arrived that was not used yet.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    fn header(&self) -> Result<Option<Header>, WireError> {
+        let Some(bytes) = self.inbox.first_chunk::<HEADER>() else { return Ok(None) };
+        Header::parse(*bytes).map(Some)
+    }
+
+    /// Takes the next frame's payload if all of it is there.
+    fn take(&mut self, header: Header, payload: &mut Vec<u8>) -> bool {
+        let end = HEADER + header.length;
+        let Some(found) = self.inbox.get(HEADER..end) else { return false };
+        payload.clear();
+        payload.extend_from_slice(found);
+        if self.inbox.len() == end {
+            self.inbox.clear();
+            self.inbox.shrink_to(KEPT);
+        } else {
+            self.inbox.drain(..end);
+        }
+        true
+    }
+
+    /// Receives more; 0 is the end.
+    fn fill(&mut self, wait: Wait) -> io::Result<usize> {
+        let start = self.inbox.len();
+        self.inbox.resize(start + CHUNK, 0);
+        let received = receive(&self.socket, self.inbox.get_mut(start..).unwrap_or_default(), wait);
+        self.inbox.truncate(start + received.as_ref().map_or(0, |length| *length));
+        received
+    }
+
+    /// The next frame of those who have shown the key, without waiting.
+    pub(crate) fn next(&mut self, settings: &Worker, payload: &mut Vec<u8>) -> Next {
+        loop {
+            match self.header() {
+                Err(_) => return Next::Close,
+                Ok(Some(header)) if !self.welcome && header.length > LONGEST_HELLO => return Next::Close,
+                Ok(Some(header)) if self.take(header, payload) => {
+                    if self.welcome {
+                        return Next::Frame(header);
+                    }
+                    if !is_welcome(settings, header, payload) {
+                        return Next::Close;
+                    }
+                    self.welcome = true;
+                    continue;
+                }
+                Ok(_) => {}
+            }
+            match self.fill(Wait::Never) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Later,
+                Ok(0) | Err(_) => return Next::Close,
+            }
+        }
+    }
+
+    /// Waits for the next frame, whose payload may have so many bytes.
+    pub(crate) fn wait(&mut self, most: usize, payload: &mut Vec<u8>) -> io::Result<Header> {
+        loop {
+            if let Some(header) = self.header().map_err(io::Error::other)? {
+                if header.length > most {
+                    return Err(io::Error::other(WireError::TooLong(header.length)));
+                }
+                if self.take(header, payload) {
+                    return Ok(header);
+                }
+            }
+            if self.fill(Wait::Allowed)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    /// Whether the other side said that nothing is of use any more, or went away.
+    pub(crate) fn is_aborted(&self) -> bool {
+        let mut place = [0; HEADER];
+        let length = if let Some(found) = self.inbox.first_chunk::<HEADER>() {
+            place = *found;
+            HEADER
+        } else {
+            match peek(&self.socket, &mut place) {
+                Ok(0) => return true,
+                Ok(length) => length,
+                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+            }
+        };
+        length == HEADER && Header::parse(place).is_ok_and(|header| ToWorker::parse(header, &[]) == Ok(ToWorker::Abort))
+    }
+
+    /// Sends from the front of `data`; what was sent is removed.
+    pub(crate) fn send(&self, data: &mut Vec<u8>, wait: Wait) -> io::Result<()> {
+        let mut sent = 0;
+        let result = loop {
+            match data.get(sent..) {
+                None | Some([]) => break Ok(()),
+                Some(rest) => match send(&self.socket, rest, wait) {
+                    Ok(length) => sent += length,
+                    Err(error) => break Err(error),
+                },
+            }
+        };
+        data.drain(..sent);
+        data.shrink_to(KEPT);
+        result
+    }
+
+    /// Sends a frame with a descriptor.
+    pub(crate) fn send_with(&self, frame: &mut Vec<u8>, descriptor: i32) -> io::Result<()> {
+        let sent = unix::connection::send_with(&self.socket, frame, descriptor)?;
+        frame.drain(..sent);
+        self.send(frame, Wait::Allowed)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Processes that the application forked may still have a copy.
+        shut_down(&self.socket);
+    }
+}
+
+fn is_welcome(settings: &Worker, header: Header, payload: &[u8]) -> bool {
+    let Ok(ToWorker::Hello { build_id, key }) = ToWorker::parse(header, payload) else { return false };
+    // No early end that would tell how much of a guess is right.
+    let apart = |one: &[u8; KEY_LENGTH], other: &[u8; KEY_LENGTH]| {
+        one.iter().zip(other).fold(0, |all, (one, other)| black_box(all | (one ^ other)))
+    };
+    build_id == model::BUILD_ID.as_bytes() && black_box(apart(&key, &settings.key)) == 0
+}

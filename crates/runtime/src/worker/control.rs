@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The worker's end of the control socket: what it is told, and what it tells.
+
+use model::event::Level;
+use model::launch::{Worker, control};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use thiserror::Error;
+use unix::callback::Private;
+use unix::connection::{Wait, adopt, receive, receive_with, send, set_timeout};
+
+/// How long the supervisor may take to answer, in milliseconds.
+const PATIENCE: u64 = 60_000;
+/// The longest line that is passed on.
+const LONGEST_LINE: usize = 32 << 10;
+
+/// Why a worker cannot work.
+#[derive(Debug, Error)]
+pub(crate) enum Unusable {
+    /// A call to the kernel.
+    #[error("{0}: {1}")]
+    Kernel(&'static str, io::Error),
+    /// What came is not what was promised.
+    #[error("the supervisor sent no usable settings: {0}")]
+    Settings(String),
+    /// The parts are of different builds.
+    #[error("the extension is of build {own}, the supervisor of build {0}", own = model::BUILD_ID)]
+    Build(String),
+    /// Python raised.
+    #[error("{0}")]
+    Python(String),
+}
+
+/// The control socket.
+#[derive(Debug)]
+pub(crate) struct Control {
+    socket: Private,
+    /// Lines that found no room.
+    lost: AtomicU32,
+}
+
+/// What the supervisor says later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// To finish, or that it is gone.
+    Stop,
+    /// Nothing of interest.
+    Nothing,
+}
+
+impl Control {
+    /// Takes over the descriptor.
+    pub(crate) fn open(descriptor: i32) -> io::Result<Self> {
+        Ok(Self { socket: adopt(descriptor)?, lost: AtomicU32::new(0) })
+    }
+
+    fn say(&self, kind: u8, text: &[u8], wait: Wait) -> io::Result<()> {
+        send(&self.socket, &[&[kind], text].concat(), wait).map(drop)
+    }
+
+    /// Says who this is, and takes what it needs to know.
+    pub(crate) fn introduce(&self) -> Result<(Worker, Private), Unusable> {
+        let failed = |place| move |error| Unusable::Kernel(place, error);
+        self.say(control::HELLO, model::BUILD_ID.as_bytes(), Wait::Allowed).map_err(failed("the control socket"))?;
+        set_timeout(&self.socket, PATIENCE).map_err(failed("the control socket"))?;
+        let mut message = vec![0; control::LONGEST];
+        let (length, listener) = receive_with(&self.socket, &mut message).map_err(failed("the settings"))?;
+        let settings = match message.get(..length) {
+            Some([control::SETTINGS, json @ ..]) => {
+                serde_json::from_slice::<Worker>(json).map_err(|error| Unusable::Settings(error.to_string()))?
+            }
+            _ => return Err(Unusable::Settings(format!("{length} bytes of another kind"))),
+        };
+        if settings.build_id != model::BUILD_ID {
+            return Err(Unusable::Build(settings.build_id));
+        }
+        let listener: OwnedFd = listener.ok_or_else(|| Unusable::Settings("no listener".to_owned()))?;
+        set_timeout(&self.socket, 0).map_err(failed("the control socket"))?;
+        Ok((settings, Private::new(listener)))
+    }
+
+    /// Says that requests are accepted.
+    pub(crate) fn ready(&self) {
+        let _the_watch_notices = self.say(control::READY, b"", Wait::Allowed);
+    }
+
+    /// Says that this process cannot work.
+    pub(crate) fn failed(&self, reason: &Unusable) {
+        let _nobody_is_there = self.say(control::FAILED, reason.to_string().as_bytes(), Wait::Allowed);
+    }
+
+    /// Passes a line on, unless that would mean waiting.
+    pub(crate) fn log(&self, level: Level, line: &[u8]) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let text = format!("{lost} lines of this process were lost: nobody took them in time");
+            if self.line(Level::Warning, text.as_bytes()).is_err() {
+                self.lost.fetch_add(lost, Ordering::Relaxed);
+            }
+        }
+        if self.line(level, line).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn line(&self, level: Level, line: &[u8]) -> io::Result<()> {
+        let line = line.get(..LONGEST_LINE).unwrap_or(line);
+        self.say(control::LOG, &[&[level as u8], line].concat(), Wait::Never)
+    }
+
+    /// Takes what the supervisor said, without waiting.
+    pub(crate) fn told(&self) -> Told {
+        let mut message = [0; 64];
+        match receive(&self.socket, &mut message, Wait::Never) {
+            Ok(1..) if message.first() == Some(&control::STOP) => Told::Stop,
+            Ok(1..) => Told::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Told::Nothing,
+            Ok(0) | Err(_) => Told::Stop,
+        }
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The server's side of a request that came over a connection.
+
+use super::connection::Connection;
+use model::event::Level;
+use model::exchange::{Exchange, FileSpan, Head, Outcome, ReadError, SendError};
+use model::wire::{Failure, LONGEST_HEAD, ToServer, ToWorker};
+use std::io;
+use unix::connection::Wait;
+
+/// An answer is passed on when this much is gathered.
+const GATHERED: usize = 64 << 10;
+/// The most of a body that is asked for at once.
+const WANTED: usize = 256 << 10;
+/// Log lines that nobody takes are kept up to here.
+const LOG_LIMIT: usize = 256 << 10;
+
+/// What became of the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeadState {
+    /// Not given yet.
+    Missing,
+    /// Given.
+    Sent,
+    /// Not passed on, because a line is too long.
+    Refused,
+}
+
+/// An [`Exchange`] over a connection.
+pub(crate) struct SocketExchange<'c> {
+    connection: &'c mut Connection,
+    /// Frames that did not leave yet.
+    out: &'c mut Vec<u8>,
+    /// The payload of the last frame.
+    payload: Vec<u8>,
+    header_limit: usize,
+    pub(crate) head: HeadState,
+    /// Whether the connection is of no use any more.
+    broken: bool,
+    /// Log lines that were left out.
+    lost: u32,
+}
+
+impl<'c> SocketExchange<'c> {
+    pub(crate) fn new(connection: &'c mut Connection, out: &'c mut Vec<u8>, header_limit: usize) -> Self {
+        out.clear();
+        let head = HeadState::Missing;
+        Self { connection, out, payload: Vec::new(), header_limit, head, broken: false, lost: 0 }
+    }
+
+    fn sent(&mut self, result: io::Result<()>) -> Result<(), SendError> {
+        self.broken |= result.is_err();
+        result.map_err(|_| SendError::ClientGone)
+    }
+
+    /// Lets everything leave.
+    fn push(&mut self) -> Result<(), SendError> {
+        if self.broken {
+            return Err(SendError::ClientGone);
+        }
+        let result = self.connection.send(self.out, Wait::Allowed);
+        self.sent(result)
+    }
+
+    fn ready_for_answer(&self) -> Result<(), SendError> {
+        match self.head {
+            _ if self.broken => Err(SendError::ClientGone),
+            HeadState::Sent => Ok(()),
+            HeadState::Missing | HeadState::Refused => Err(SendError::Failed),
+        }
+    }
+
+    /// Says how the answer ended. Answers whether the connection can be used for another request.
+    pub(crate) fn finish(&mut self, outcome: Outcome) -> bool {
+        let failed = |failure| ToServer::Failed(failure);
+        let end = match outcome {
+            _ if self.head == HeadState::Refused => failed(Failure::Refused(500)),
+            Outcome::Complete => ToServer::End,
+            Outcome::Refused(status) => failed(Failure::Refused(status)),
+            Outcome::Truncated => failed(Failure::Truncated),
+            Outcome::ClientGone => failed(Failure::ClientGone),
+        };
+        self.tell_lost();
+        end.write(self.out);
+        self.push().is_ok()
+    }
+
+    fn tell_lost(&mut self) {
+        if self.lost > 0 {
+            let line = format!("{} lines of this request's log were lost: nobody took them in time", self.lost);
+            ToServer::Log { level: Level::Warning, line: line.as_bytes() }.write(self.out);
+            self.lost = 0;
+        }
+    }
+
+    fn received(&mut self, into: &mut [u8]) -> Result<usize, ReadError> {
+        let most = into.len().min(WANTED);
+        ToServer::Want(u32::try_from(most).unwrap_or(u32::MAX)).write(self.out);
+        self.push().map_err(|_| ReadError::ClientGone)?;
+        let header = self.connection.wait(most.max(1), &mut self.payload).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => ReadError::TimedOut,
+            _ => ReadError::ClientGone,
+        });
+        let frame = header.and_then(|header| ToWorker::parse(header, &self.payload).map_err(|_| ReadError::ClientGone));
+        match frame {
+            Ok(ToWorker::Body(data)) => {
+                let place = into.get_mut(..data.len()).ok_or(ReadError::Failed)?;
+                place.copy_from_slice(data);
+                Ok(data.len())
+            }
+            Ok(ToWorker::BodyEnd) => Ok(0),
+            Ok(ToWorker::BodyFailed(error)) => Err(error),
+            Ok(ToWorker::Abort) => Err(ReadError::ClientGone),
+            Ok(ToWorker::Hello { .. } | ToWorker::Call(_)) => {
+                self.broken = true;
+                Err(ReadError::ClientGone)
+            }
+            Err(error) => {
+                self.broken = true;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The name of the first header whose line would be longer than `limit`.
+fn too_long<'h>(head: &Head<'h>, limit: usize) -> Option<&'h [u8]> {
+    // `: ` and the end of the line count.
+    let line = |(name, value): &&(&[u8], &[u8])| name.len() + value.len() + 4 > limit;
+    let status = (head.reason.len() + 4 > limit).then_some(&b"Status"[..]);
+    status.or_else(|| head.headers.iter().find(line).map(|(name, _)| *name))
+}
+
+impl Exchange for SocketExchange<'_> {
+    fn read_body(&mut self, into: &mut [u8]) -> Result<usize, ReadError> {
+        if self.broken {
+            return Err(ReadError::ClientGone);
+        }
+        if into.is_empty() {
+            return Ok(0);
+        }
+        self.received(into)
+    }
+
+    fn send_head(&mut self, head: &Head<'_>) -> Result<(), SendError> {
+        let before = self.out.len();
+        let limit = self.header_limit;
+        let long = too_long(head, limit).map(|name| {
+            let name = String::from_utf8_lossy(name);
+            format!("header '{name}' of the answer is too long: a line may have {limit} bytes (header-buffer-size)")
+        });
+        if long.is_none() {
+            let headers = head.headers.to_vec();
+            ToServer::Head { status: head.status, reason: head.reason, headers }.write(self.out);
+        }
+        let length = self.out.len() - before;
+        let long = long.or_else(|| {
+            (length > LONGEST_HEAD).then(|| format!("the headers of the answer are too long: {length} bytes"))
+        });
+        if let Some(line) = long {
+            self.out.truncate(before);
+            self.head = HeadState::Refused;
+            self.log(Level::Error, line.as_bytes());
+            return Err(SendError::Failed);
+        }
+        self.head = HeadState::Sent;
+        Ok(())
+    }
+
+    fn send_data(&mut self, data: &[u8]) -> Result<(), SendError> {
+        self.ready_for_answer()?;
+        for part in data.chunks(GATHERED) {
+            ToServer::Data(part).write(self.out);
+            if self.out.len() >= GATHERED {
+                self.push()?;
+            }
+        }
+        if data.len() >= GATHERED && self.is_aborted() {
+            return Err(SendError::ClientGone);
+        }
+        Ok(())
+    }
+
+    fn send_file(&mut self, file: FileSpan) -> Result<(), SendError> {
+        self.ready_for_answer()?;
+        // On its own, so that the descriptor comes with the first byte of the frame.
+        self.push()?;
+        ToServer::File { offset: file.offset, length: file.length }.write(self.out);
+        let result = self.connection.send_with(self.out, file.descriptor);
+        self.sent(result)
+    }
+
+    fn flush(&mut self) -> Result<(), SendError> {
+        self.ready_for_answer()?;
+        ToServer::Flush.write(self.out);
+        self.push()?;
+        if self.is_aborted() { Err(SendError::ClientGone) } else { Ok(()) }
+    }
+
+    fn log(&mut self, level: Level, line: &[u8]) {
+        if self.out.len() > LOG_LIMIT {
+            self.lost += 1;
+            return;
+        }
+        self.tell_lost();
+        ToServer::Log { level, line }.write(self.out);
+        // At once, because the process may not live to the end of the request; but a slow client holds up no logging.
+        if !self.broken {
+            match self.connection.send(self.out, Wait::Never) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.broken = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.broken || self.connection.is_aborted()
+    }
+}

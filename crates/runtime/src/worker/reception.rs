@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The request threads of a worker and the connections that they wait for.
+//!
+//! A thread is occupied by a request, not by a connection: those that are idle, or did not say all of a request yet, are
+//! waited for together with the listener, and whichever thread is free goes on with them.
+
+use super::connection::{Connection, Next};
+use super::exchange::{HeadState, SocketExchange};
+use model::embedded::{Entry, Text};
+use model::exchange::Outcome;
+use model::launch::Worker;
+use model::wire::{Call, ToServer, ToWorker};
+use python::call::{self, Job};
+use python::callback::guard;
+use python::process::Process;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use unix::callback::Private;
+use unix::connection::{Once, Wait, Watched, accept, set_nonblocking};
+
+/// What is waited for besides connections, whose names are higher.
+const LISTENER: u64 = 0;
+const STOP: u64 = 1;
+/// How long a connection may be idle.
+const IDLE: Duration = Duration::from_secs(10);
+/// How many connections may be.
+const MOST_IDLE: usize = 1024;
+/// After the listener failed, for instance because the process has too many open files.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The connections that no thread has.
+#[derive(Debug)]
+struct Parked {
+    connections: BTreeMap<u64, (Connection, Instant)>,
+    last: u64,
+}
+
+/// Where requests come in.
+#[derive(Debug)]
+pub(crate) struct Reception {
+    settings: &'static Worker,
+    listener: Private,
+    watched: Watched,
+    parked: Mutex<Parked>,
+    stopping: AtomicBool,
+    stop: Once,
+    /// How many threads there are.
+    threads: AtomicUsize,
+    /// Tells that all threads have ended.
+    pub(crate) empty: Once,
+}
+
+/// Memory that a thread keeps from request to request.
+#[derive(Debug, Default)]
+struct Buffers {
+    payload: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Reception {
+    /// Prepares everything; nothing is accepted yet.
+    pub(crate) fn new(settings: &'static Worker, listener: Private) -> io::Result<Self> {
+        set_nonblocking(&listener)?;
+        let (watched, stop) = (Watched::new()?, Once::new()?);
+        watched.add_listener(&listener, LISTENER)?;
+        watched.add(&stop, STOP)?;
+        Ok(Self {
+            settings,
+            listener,
+            watched,
+            parked: Mutex::new(Parked { connections: BTreeMap::new(), last: STOP }),
+            stopping: AtomicBool::new(false),
+            stop,
+            threads: AtomicUsize::new(0),
+            empty: Once::new()?,
+        })
+    }
+
+    /// Starts the threads.
+    pub(crate) fn open(&'static self, process: &'static Process) -> io::Result<()> {
+        let stack = usize::try_from(self.settings.stack_size).unwrap_or(0);
+        for number in 1..=self.settings.threads {
+            let builder = thread::Builder::new().name(format!("wsgi-{number}"));
+            let builder = if stack > 0 { builder.stack_size(stack) } else { builder };
+            self.threads.fetch_add(1, Ordering::AcqRel);
+            let spawned = builder.spawn(move || {
+                let _thread = Leaving(self);
+                self.work(process);
+            });
+            if let Err(error) = spawned {
+                self.leave();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&self) {
+        if self.threads.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.empty.happen();
+        }
+    }
+
+    /// Accepts nothing more. Threads end when their requests have.
+    pub(crate) fn close(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.stop.happen();
+        let waiting = std::mem::take(&mut self.parked().connections);
+        let mut buffers = Buffers::default();
+        for (_, (connection, _)) in waiting {
+            self.converse_last(connection, &mut buffers);
+        }
+        if self.threads.load(Ordering::Acquire) == 0 {
+            self.empty.happen();
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn parked(&self) -> MutexGuard<'_, Parked> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, process: &'static Process) {
+        let mut buffers = Buffers::default();
+        while !self.is_stopping() {
+            // A panic has been logged, and costs the connection.
+            guard("request thread", || {
+                if let Some(connection) = self.next() {
+                    self.converse(process, connection, &mut buffers);
+                }
+            });
+        }
+    }
+
+    /// A connection on which something happened.
+    fn next(&self) -> Option<Connection> {
+        match self.watched.wait(self.sweep()) {
+            None | Some(STOP) => None,
+            Some(LISTENER) => match accept(&self.listener) {
+                Ok(socket) => Connection::new(socket, self.settings.socket_timeout).ok(),
+                Err(error) => {
+                    if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) {
+                        thread::sleep(PAUSE);
+                    }
+                    None
+                }
+            },
+            Some(name) => self.parked().connections.remove(&name).map(|(connection, _)| connection),
+        }
+    }
+
+    /// Closes connections that were idle for too long; answers after how many milliseconds to look again.
+    fn sweep(&self) -> Option<u16> {
+        let now = Instant::now();
+        let mut parked = self.parked();
+        // Names grow, so the first one waits longest.
+        let mut expired = Vec::new();
+        while let Some(first) = parked.connections.first_entry() {
+            let rest = IDLE.saturating_sub(now.duration_since(first.get().1));
+            if !rest.is_zero() {
+                return u16::try_from(rest.as_millis() + 1).ok();
+            }
+            expired.push(first.remove());
+        }
+        None
+    }
+
+    /// Lets a connection wait for more.
+    fn park(&self, mut connection: Connection) {
+        let mut parked = self.parked();
+        // Looked at under the lock: what is here when the end begins gets an answer.
+        if self.is_stopping() {
+            drop(parked);
+            return self.converse_last(connection, &mut Buffers::default());
+        }
+        parked.last += 1;
+        let name = parked.last;
+        if parked.connections.len() >= MOST_IDLE {
+            parked.connections.pop_first();
+        }
+        // Before anybody can find it ready, it has to be here.
+        let known = std::mem::replace(&mut connection.watched, true);
+        let waits = self.watched.wait_once_for(connection.socket(), name, known);
+        if waits.is_ok() {
+            parked.connections.insert(name, (connection, Instant::now()));
+        }
+    }
+
+    fn converse(&self, process: &'static Process, mut connection: Connection, buffers: &mut Buffers) {
+        loop {
+            match connection.next(self.settings, &mut buffers.payload) {
+                Next::Close => return,
+                Next::Later => return self.park(connection),
+                Next::Frame(header) => match ToWorker::parse(header, &buffers.payload) {
+                    Ok(ToWorker::Call(_)) if self.is_stopping() => return refuse(&connection, &mut buffers.out),
+                    Ok(ToWorker::Call(call)) => {
+                        let reusable = self.run(process, &call, &mut connection, &mut buffers.out);
+                        if !reusable {
+                            return;
+                        }
+                        if self.is_stopping() {
+                            return self.converse_last(connection, buffers);
+                        }
+                        if !connection.has_more() {
+                            return self.park(connection);
+                        }
+                    }
+                    // It crossed the end of the answer.
+                    Ok(ToWorker::Abort) => {}
+                    _ => return,
+                },
+            }
+        }
+    }
+
+    /// Answers a request that came while the worker stopped, so that another one is asked.
+    fn converse_last(&self, mut connection: Connection, buffers: &mut Buffers) {
+        while let Next::Frame(header) = connection.next(self.settings, &mut buffers.payload) {
+            match ToWorker::parse(header, &buffers.payload) {
+                Ok(ToWorker::Abort) => {}
+                Ok(ToWorker::Call(_)) => return refuse(&connection, &mut buffers.out),
+                _ => return,
+            }
+        }
+    }
+
+    /// Runs a request. Answers whether the connection can be used for another one.
+    fn run(&self, process: &Process, call: &Call<'_>, connection: &mut Connection, out: &mut Vec<u8>) -> bool {
+        let environ: Vec<_> = call.environ.iter().map(entry).collect();
+        let job = Job {
+            application_group: call.application_group,
+            script: call.script,
+            script_mtime: call.script_mtime,
+            callable: call.callable,
+            script_reloading: call.script_reloading,
+            https: call.https,
+            head_request: call.head_request,
+            request_start: call.request_start,
+            environ: &environ,
+            resource: call.resource,
+            record: None,
+        };
+        let mut exchange = SocketExchange::new(connection, out, self.settings.header_limit);
+        let outcome = guard("handle", || call::handle(process, &job, &mut exchange));
+        if unix::callback::is_forked() {
+            // The application forked and let the copy return. The answer is its parent's.
+            unix::worker::exit(0);
+        }
+        let sent = exchange.head == HeadState::Sent;
+        exchange.finish(outcome.unwrap_or(if sent { Outcome::Truncated } else { Outcome::Refused(500) }))
+    }
+}
+
+fn entry<'c>(entry: &model::wire::Entry<'c>) -> Entry<'c> {
+    Entry { key: entry.key, kind: entry.kind, name: Text::new(entry.name), value: Text::new(entry.value) }
+}
+
+/// Says that the application was not called.
+fn refuse(connection: &Connection, out: &mut Vec<u8>) {
+    out.clear();
+    ToServer::NotStarted.write(out);
+    let _it_is_closed_anyway = connection.send(out, Wait::Allowed);
+}
+
+/// A thread that ends, whatever the reason.
+struct Leaving(&'static Reception);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the kernel and the C library call in a worker: its signal handler, and what closes its descriptors in processes that
+//! applications fork.
+//!
+//! Both run where nothing may be locked, allocated or unwound, and call nothing but the kernel.
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+/// Descriptors from here on stay open in forked processes.
+const TRACKED: usize = 65_536;
+const BITS: usize = 64;
+/// One bit for each descriptor that forked processes must not keep.
+static PRIVATE: [AtomicU64; TRACKED / BITS] = [const { AtomicU64::new(0) }; TRACKED / BITS];
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// The process that signals are for.
+static OWNER: AtomicI32 = AtomicI32::new(0);
+/// The signals that came, one bit each.
+static CAME: AtomicU32 = AtomicU32::new(0);
+/// The event descriptor that tells of them.
+static BELL: AtomicI32 = AtomicI32::new(-1);
+
+fn place(descriptor: RawFd) -> Option<(&'static AtomicU64, u64)> {
+    let number = usize::try_from(descriptor).ok()?;
+    Some((PRIVATE.get(number / BITS)?, 1 << (number % BITS)))
+}
+
+/// Marks a descriptor that stays open until the process ends.
+pub fn keep_private(descriptor: &impl AsRawFd) {
+    if let Some((word, bit)) = place(descriptor.as_raw_fd()) {
+        word.fetch_or(bit, Ordering::AcqRel);
+    }
+}
+
+/// A descriptor that processes which applications fork do not keep.
+#[derive(Debug)]
+pub struct Private(OwnedFd);
+
+impl Private {
+    /// Takes it over.
+    #[must_use]
+    pub fn new(descriptor: OwnedFd) -> Self {
+        keep_private(&descriptor);
+        Self(descriptor)
+    }
+}
+
+impl AsFd for Private {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Private {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        if let Some((word, bit)) = place(self.0.as_raw_fd()) {
+            word.fetch_and(!bit, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Whether this process was forked from a worker.
+#[must_use]
+pub fn is_forked() -> bool {
+    FORKED.load(Ordering::Acquire)
+}
+
+/// Makes every process that is forked from this one close the descriptors that are [`Private`].
+pub fn close_in_forked_processes() -> io::Result<()> {
+    // SAFETY: [HANDLER] the function touches atomics and the kernel only.
+    match unsafe { libc::pthread_atfork(None, None, Some(forked)) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+extern "C" fn forked() {
+    FORKED.store(true, Ordering::Release);
+    for (index, word) in PRIVATE.iter().enumerate() {
+        let mut bits = word.swap(0, Ordering::AcqRel);
+        while bits != 0 {
+            let number = index * BITS + bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            if let Ok(descriptor) = RawFd::try_from(number) {
+                // SAFETY: [HANDLER] the forked process ends before whoever owns the descriptor in it goes on.
+                unsafe { libc::close(descriptor) };
+            }
+        }
+    }
+}
+
+/// What signals ask of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To end (`SIGTERM`, `SIGINT`).
+    End,
+    /// To finish its requests and end (`SIGUSR1`, `SIGXCPU`).
+    Drain,
+}
+
+const END: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
+const DRAIN: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGXCPU];
+
+fn bit(signal: Signal) -> u32 {
+    1_u32.checked_shl(signal as u32).unwrap_or(0)
+}
+
+/// The signals that came.
+#[derive(Debug)]
+pub struct Signals(&'static EventFd);
+
+impl Signals {
+    /// Catches the signals that ask a worker for something. In forked processes they have their default effect.
+    pub fn catch() -> io::Result<Self> {
+        static EVENT: OnceLock<EventFd> = OnceLock::new();
+        let event = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let event = EVENT.get_or_init(|| event);
+        keep_private(&event.as_fd());
+        OWNER.store(nix::unistd::getpid().as_raw(), Ordering::Release);
+        BELL.store(event.as_fd().as_raw_fd(), Ordering::Release);
+        let action = SigAction::new(SigHandler::Handler(caught), SaFlags::SA_RESTART, SigSet::empty());
+        for signal in END.into_iter().chain(DRAIN) {
+            // SAFETY: [HANDLER] the handler touches atomics and the kernel only.
+            unsafe { sigaction(signal, &action) }?;
+        }
+        Ok(Self(event))
+    }
+
+    /// What was asked for since the last call.
+    #[must_use]
+    pub fn take(&self) -> Option<Asked> {
+        let _nothing_came = self.0.read();
+        let came = CAME.swap(0, Ordering::AcqRel);
+        let any = |signals: [Signal; 2]| signals.into_iter().any(|signal| came & bit(signal) != 0);
+        if any(END) {
+            return Some(Asked::End);
+        }
+        any(DRAIN).then_some(Asked::Drain)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+extern "C" fn caught(number: i32) {
+    // SAFETY: [HANDLER] takes nothing.
+    if unsafe { libc::getpid() } != OWNER.load(Ordering::Acquire) {
+        // SAFETY: [HANDLER] may be called in a handler.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+        // SAFETY: [HANDLER] may be called in a handler; it takes effect when this one returns.
+        unsafe { libc::raise(number) };
+        return;
+    }
+    let error = nix::errno::Errno::last_raw();
+    CAME.fetch_or(
+        u32::try_from(number).ok().and_then(|number| 1_u32.checked_shl(number)).unwrap_or(0),
+        Ordering::AcqRel,
+    );
+    let one = 1_u64.to_ne_bytes();
+    // SAFETY: [HANDLER] may be called in a handler; the buffer is eight bytes.
+    unsafe { libc::write(BELL.load(Ordering::Acquire), one.as_ptr().cast(), one.len()) };
+    nix::errno::Errno::set_raw(error);
+}

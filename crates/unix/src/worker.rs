@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a worker process sets for itself, on its main thread before it starts others, and how it ends.
+
+use std::ffi::CString;
+use std::io;
+use std::ptr;
+
+/// Lets no other process of the same user read this one's memory or take its descriptors.
+pub fn become_unreadable() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_dumpable(false)?)
+}
+
+/// Where the kernel keeps the arguments of this process.
+fn arguments() -> Option<(usize, usize)> {
+    let text = std::fs::read("/proc/self/stat").ok()?;
+    let text = String::from_utf8_lossy(&text);
+    // The name, in parentheses, may hold anything; the state, the third field, follows it.
+    let mut fields = text.get(text.rfind(')')? + 1..)?.split_whitespace().skip(48 - 3);
+    let (start, end) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    (start != 0 && start < end).then_some((start, end))
+}
+
+/// Shows `title` instead of the arguments of the process, as far as there is room. Answers whether that worked.
+#[must_use]
+pub fn set_title(title: &str) -> bool {
+    let Some((start, end)) = arguments() else { return false };
+    let place: *mut u8 = ptr::with_exposed_provenance_mut(start);
+    let room = end - start;
+    // SAFETY: [WORKER] the kernel says that the arguments lie there; Python has copied them.
+    unsafe { ptr::write_bytes(place, 0, room) };
+    let length = title.len().min(room - 1);
+    // SAFETY: [WORKER] shorter than the room.
+    unsafe { ptr::copy_nonoverlapping(title.as_ptr(), place, length) };
+    true
+}
+
+/// Sets the locale of the process. Answers whether there is one of that name.
+#[must_use]
+pub fn set_locale(name: &str) -> bool {
+    let Ok(name) = CString::new(name) else { return false };
+    // SAFETY: [WORKER] the name ends with NUL.
+    !unsafe { libc::setlocale(libc::LC_ALL, name.as_ptr()) }.is_null()
+}
+
+/// Ends the process at once: functions that libraries registered are not called.
+pub fn exit(status: i32) -> ! {
+    // SAFETY: [KERNEL] takes a number and does not return.
+    unsafe { libc::_exit(status) }
+}
