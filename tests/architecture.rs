@@ -9,11 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each crate may use.
-const USES: [(&str, &[&str]); 5] = [
+const USES: [(&str, &[&str]); 6] = [
     ("crates/model", &[]),
     ("crates/unix", &["model"]),
     ("crates/python", &["model"]),
     ("crates/runtime", &["model", "python", "unix"]),
+    ("crates/supervisor", &["model", "unix"]),
     (".", &["model", "unix"]),
 ];
 

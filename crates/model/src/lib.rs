@@ -23,6 +23,7 @@ pub mod resolve;
 pub mod response;
 pub mod script;
 pub mod settings;
+pub mod supervision;
 pub mod telemetry;
 pub mod wire;
 

@@ -7,8 +7,13 @@ use std::path::Path;
 
 /// A second descriptor of the same open file, closed on exec. Fails for a descriptor that is not open.
 pub fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
+    duplicate_from(descriptor, 3)
+}
+
+/// The same with a number of at least `lowest`.
+pub(crate) fn duplicate_from(descriptor: RawFd, lowest: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: [KERNEL] takes and returns numbers only.
-    let copy = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 3) };
+    let copy = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, lowest) };
     if copy < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -65,7 +65,7 @@ fn begin(identities: &[&Identity], work: impl FnMut(usize) -> Vec<u8>) -> Result
     }
 }
 
-fn threads() -> Option<usize> {
+pub(crate) fn threads() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
 

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `wsgi-supervisor`: the process that starts the workers of one generation's process groups, watches them, replaces those that
+//! end, and ends them all when httpd needs them no more.
+//!
+//! httpd's parent starts it as `wsgi-supervisor <plan> <acknowledgement> <alive> [<level> [<uid>]]`: three descriptors, the most
+//! talkative level that is logged, and the user that httpd's children run as. It runs as whoever httpd's parent is, has one
+//! thread, and reads nothing from applications but lines for the log. It ends with status 0 or 1: httpd gives others a meaning.
+
+#![forbid(unsafe_code)]
+
+mod lines;
+mod log;
+mod plan;
+mod recipe;
+mod supervisor;
+mod worker;
+
+use log::Log;
+use model::event::Level;
+use std::process::ExitCode;
+use supervisor::Supervisor;
+
+fn main() -> ExitCode {
+    match std::panic::catch_unwind(run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(reason)) => {
+            if let Ok(mut log) = Log::open(Level::Debug) {
+                log.line(Level::Critical, None, &format!("supervisor of process groups: {reason}"));
+                log.finish();
+            }
+            ExitCode::FAILURE
+        }
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run() -> Result<(), String> {
+    let start = plan::Start::from_arguments()?;
+    let log = Log::open(start.level).map_err(|error| format!("standard error: {error}"))?;
+    let signals = unix::children::prepare().map_err(|error| error.to_string())?;
+    let mut supervisor = Supervisor::new(start, log, signals)?;
+    supervisor.run().map_err(|error| error.to_string())
+}

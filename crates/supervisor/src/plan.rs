@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the supervisor is started with: arguments, and the plan that one of them leads to.
+
+use model::BUILD_ID;
+use model::event::Level;
+use model::launch::Plan;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use unix::{children, descriptor};
+
+/// Everything that the supervisor is given. No other descriptor but the standard ones is open afterwards.
+pub struct Start {
+    /// The groups.
+    pub plan: Plan,
+    /// Told when the plan was understood.
+    pub acknowledgement: OwnedFd,
+    /// Ends, or has a byte, when the workers are to end.
+    pub alive: OwnedFd,
+    /// The directory of the runtime files.
+    pub runtime: OwnedFd,
+    /// The listener of each group.
+    pub listeners: Vec<OwnedFd>,
+    /// The most talkative level that is logged.
+    pub level: Level,
+    /// The user that httpd's children run as.
+    pub httpd: u32,
+}
+
+impl Start {
+    /// Reads arguments and plan.
+    pub fn from_arguments() -> Result<Self, String> {
+        let given: Vec<String> = std::env::args().skip(1).collect();
+        let usage = || "usage: wsgi-supervisor <plan> <acknowledgement> <alive> [<level> [<uid>]]".to_owned();
+        let (plan, acknowledgement, alive, rest) = match given.as_slice() {
+            [plan, acknowledgement, alive, rest @ ..] if rest.len() <= 2 => (plan, acknowledgement, alive, rest),
+            _ => return Err(usage()),
+        };
+        let level = rest.first().map_or(Some(Level::Notice), |level| Level::numbered(level.parse().ok()?));
+        let httpd = rest.get(1).map_or_else(|| Some(unix::accounts::own().0), |uid| uid.parse().ok());
+        let (level, httpd) = (level.ok_or_else(usage)?, httpd.ok_or_else(usage)?);
+        let take = |number: &String| {
+            let number = number.parse().map_err(|_| usage())?;
+            copy(number)
+        };
+        let (file, acknowledgement, alive) = (take(plan)?, take(acknowledgement)?, take(alive)?);
+        let plan = read(file)?;
+        let runtime = copy(plan.runtime)?;
+        let listeners = plan.groups.iter().map(|group| copy(group.listener)).collect::<Result<Vec<_>, _>>()?;
+        let kept: Vec<_> =
+            [&acknowledgement, &alive, &runtime].into_iter().chain(&listeners).map(AsFd::as_fd).collect();
+        children::keep_only(&kept);
+        Ok(Self { plan, acknowledgement, alive, runtime, listeners, level, httpd })
+    }
+}
+
+fn copy(number: i32) -> Result<OwnedFd, String> {
+    descriptor::duplicate(number).map_err(|error| format!("descriptor {number}: {error}"))
+}
+
+fn read(file: OwnedFd) -> Result<Plan, String> {
+    let mut file = File::from(file);
+    let mut text = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut text)).map_err(|error| format!("plan: {error}"))?;
+    // The build is compared first, because the plan of another one may have other fields.
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(|error| format!("plan: {error}"))?;
+    let build = value.get("build_id").and_then(serde_json::Value::as_str).unwrap_or_default();
+    if build != BUILD_ID {
+        return Err(format!("httpd's module is build '{build}', this is build '{BUILD_ID}': restart httpd"));
+    }
+    serde_json::from_value(value).map_err(|error| format!("plan: {error}"))
+}

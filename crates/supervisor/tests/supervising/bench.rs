@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What httpd's parent is to the supervisor: plan, pipes, listeners, and the error log.
+
+use model::BUILD_ID;
+use model::configuration::files::Identity;
+use model::event::Level;
+use model::interpreter::InterpreterOptions;
+use model::launch::{Group, Plan, ProcessSettings, Worker};
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use unix::children::{self, End};
+use unix::program;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn is_root() -> bool {
+    unix::accounts::is_root()
+}
+
+pub fn skip(reason: &str) {
+    println!("skipped: {reason}");
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "no sign of {what}");
+        let _ = unix::readiness::wait(&[], Some(Duration::from_millis(5)));
+    }
+}
+
+pub fn has_ended(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    !status.contains("State:") || status.contains("State:\tZ")
+}
+
+pub fn kill(pid: i32, signal: &str) {
+    let command = format!("kill -{signal} {pid}");
+    assert!(Command::new("/bin/sh").args(["-c", &command]).status().unwrap().success(), "{command}");
+}
+
+pub fn nobody() -> Identity {
+    Identity { name: "nobody".into(), uid: 65534, gid: 65533, groups: vec![65532, 65534] }
+}
+
+/// Everything that comes out of a pipe until its end.
+fn answer(pipe: OwnedFd) -> Vec<u8> {
+    let mut all = Vec::new();
+    File::from(pipe).read_to_end(&mut all).unwrap();
+    all
+}
+
+/// A directory with `bin/python`, which is this program.
+pub fn runtime() -> &'static Path {
+    static PREFIX: OnceLock<PathBuf> = OnceLock::new();
+    PREFIX.get_or_init(|| {
+        let prefix = std::env::temp_dir().canonicalize().unwrap().join(format!("mwrs-python-{}", std::process::id()));
+        let program = prefix.join("bin/python");
+        fs::create_dir_all(prefix.join("bin")).unwrap();
+        for folder in [&prefix, &prefix.join("bin")] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        prefix
+    })
+}
+
+/// Removes what the tests shared.
+pub fn tidy() {
+    let _ = fs::remove_dir_all(runtime());
+}
+
+/// What a supervisor is going to be started with.
+pub struct Bench {
+    pub folder: PathBuf,
+    pub build: String,
+    pub privileged: bool,
+    pub level: Option<Level>,
+    groups: Vec<Group>,
+    listeners: Vec<OwnedFd>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("mwrs-supervising-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().canonicalize().unwrap().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let (groups, listeners) = (Vec::new(), Vec::new());
+        Self { folder, build: BUILD_ID.to_owned(), privileged: false, level: Some(Level::Debug), groups, listeners }
+    }
+
+    /// Adds a group whose one worker behaves as `mode` says.
+    pub fn group(&mut self, name: &str, mode: &str) -> &mut Group {
+        let listener = UnixListener::bind(self.folder.join(format!("{name}.sock"))).unwrap();
+        let group = Group {
+            name: name.to_owned(),
+            origin: "test:1".to_owned(),
+            listener: listener.as_raw_fd(),
+            processes: 1,
+            identity: nobody(),
+            process: ProcessSettings::default(),
+            python: runtime().display().to_string(),
+            python_arguments: vec![mode.to_owned()],
+            shutdown_timeout: 20_000,
+            worker: worker(name),
+        };
+        self.listeners.push(listener.into());
+        self.groups.push(group);
+        self.groups.last_mut().unwrap()
+    }
+
+    /// Starts the supervisor and waits for its acknowledgement.
+    pub fn start(&mut self) -> Run {
+        let (run, acknowledgement) = self.launch();
+        assert_eq!(answer(acknowledgement), b"R", "{}", run.log());
+        run
+    }
+
+    /// Starts a supervisor that is not going to acknowledge.
+    pub fn start_unanswered(&mut self) -> Run {
+        let (run, acknowledgement) = self.launch();
+        assert_eq!(answer(acknowledgement), b"");
+        run
+    }
+
+    fn launch(&self) -> (Run, OwnedFd) {
+        let runtime = unix::descriptor::open_directory(runtime()).unwrap();
+        let plan = Plan {
+            build_id: self.build.clone(),
+            generation: 0,
+            runtime: runtime.as_raw_fd(),
+            privileged: self.privileged,
+            groups: self.groups.clone(),
+        };
+        let plan = program::sealed("plan", &serde_json::to_vec(&plan).unwrap()).unwrap();
+        let (ready, acknowledge) = program::pipe().unwrap();
+        let (alive, keeper) = program::pipe().unwrap();
+        let told = [&plan, &acknowledge, &alive];
+        let log = self.folder.join("log");
+        let mut arguments = vec![
+            "-c".to_owned(),
+            format!("exec \"$0\" \"$@\" 2>>'{}'", log.display()),
+            env!("CARGO_BIN_EXE_wsgi-supervisor").to_owned(),
+        ];
+        arguments.extend(told.iter().map(|descriptor| descriptor.as_raw_fd().to_string()));
+        arguments.extend(self.level.map(|level| (level as u8).to_string()));
+        let inherited = told.into_iter().chain([&runtime]).chain(&self.listeners);
+        let inherited = inherited.map(AsRawFd::as_raw_fd).collect();
+        let pid = program::start(Path::new("/bin/sh"), &arguments, inherited).unwrap();
+        (Run { pid: i32::try_from(pid).unwrap(), alive: Some(keeper), log, status: None }, ready)
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn worker(group: &str) -> Worker {
+    Worker {
+        build_id: BUILD_ID.to_owned(),
+        group: group.to_owned(),
+        key: [7; 32],
+        threads: 2,
+        processes: 1,
+        multiprocess: false,
+        stack_size: 8 << 20,
+        title: String::new(),
+        python_path: String::new(),
+        home: None,
+        python_eggs: String::new(),
+        locale: String::new(),
+        switch_interval: None,
+        interpreters: InterpreterOptions::default(),
+        preloads: Vec::new(),
+        destroy_interpreters: true,
+        case_sensitive: true,
+        interpreter_limit: 256,
+        shutdown_milliseconds: 1000,
+        socket_timeout: 1000,
+        header_limit: 8190,
+        server_version: [2, 4, 0],
+        server_description: String::new(),
+        mpm_name: String::new(),
+        server_built: String::new(),
+    }
+}
+
+/// A supervisor that was started.
+pub struct Run {
+    pid: i32,
+    alive: Option<OwnedFd>,
+    log: PathBuf,
+    status: Option<End>,
+}
+
+impl Run {
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until so many lines of the log have the text; with 0, sees that none has.
+    pub fn sees(&self, text: &str, count: usize) {
+        if count == 0 {
+            return assert!(!self.log().contains(text), "{}", self.log());
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while self.log().matches(text).count() < count {
+            assert!(Instant::now() < deadline, "no sign of {count} × '{text}':\n{}", self.log());
+            let _ = unix::readiness::wait(&[], Some(Duration::from_millis(5)));
+        }
+    }
+
+    /// The processes that so many lines with the text are about.
+    pub fn pids(&self, text: &str, count: usize) -> Vec<i32> {
+        self.sees(text, count);
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines.filter_map(|line| line.split("[pid ").nth(1)?.split(']').next()?.parse().ok()).collect()
+    }
+
+    /// The processes of so many workers that became ready, in that order.
+    pub fn ready(&self, count: usize) -> Vec<i32> {
+        self.pids("worker is ready", count)
+    }
+
+    /// The process of the group that a line with the text is about.
+    pub fn pid_of(&self, group: &str, text: &str) -> i32 {
+        self.pids(&format!("process group '{group}': {text}"), 1)[0]
+    }
+
+    /// The first line about the process with the text.
+    pub fn line_of(&self, pid: i32, text: &str) -> String {
+        let find = || {
+            let pid = format!("[pid {pid}]");
+            self.log().lines().find(|line| line.contains(&pid) && line.contains(text)).map(str::to_owned)
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = find() {
+                return line;
+            }
+            assert!(Instant::now() < deadline, "no '{text}' of {pid}:\n{}", self.log());
+            let _ = unix::readiness::wait(&[], Some(Duration::from_millis(5)));
+        }
+    }
+
+    /// As when the last process that could send requests is gone.
+    pub fn release(&mut self) {
+        self.alive = None;
+    }
+
+    pub fn say(&self, byte: u8) {
+        assert_eq!(unix::readiness::write(self.alive.as_ref().unwrap(), &[byte]).unwrap(), 1);
+    }
+
+    pub fn signal(&self, name: &str) {
+        kill(self.pid, name);
+    }
+
+    /// Waits for the supervisor's end: its status, or none if it was killed.
+    pub fn status(&mut self) -> Option<i32> {
+        until("the supervisor's end", || {
+            self.status = children::dead_child().filter(|(pid, _)| *pid == self.pid).map(|(_, end)| end);
+            self.status.is_some()
+        });
+        children::bury(self.pid);
+        match self.status {
+            Some(End::Status(status)) => Some(status),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            kill(self.pid, "KILL");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A worker that only speaks the control protocol. What else it does is its first argument.
+
+use model::BUILD_ID;
+use model::event::Level;
+use model::launch::{Worker, control};
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use unix::callback::Private;
+use unix::connection;
+
+struct Pretender {
+    socket: Private,
+    stopped: bool,
+}
+
+pub fn main() {
+    let socket = connection::adopt(control::SOCKET).unwrap();
+    let mut pretender = Pretender { socket, stopped: false };
+    let mode = std::env::args().nth(1).unwrap();
+    match mode.as_str() {
+        "wait" => {}
+        "stranger" => pretender.say(control::HELLO, b"another"),
+        "hasty" => pretender.say(control::READY, b""),
+        "fail" => {
+            pretender.hello();
+            pretender.say(control::FAILED, b"there is no application");
+            return;
+        }
+        mode => {
+            pretender.hello();
+            before(&mut pretender, mode);
+            pretender.say(control::READY, b"");
+            after(mode);
+        }
+    }
+    while !pretender.stopped {
+        pretender.hear();
+    }
+    if mode == "talk" {
+        print!("last words without an end");
+        std::io::stdout().flush().unwrap();
+    }
+    if mode == "stay" {
+        forever();
+    }
+}
+
+fn before(pretender: &mut Pretender, mode: &str) {
+    match mode {
+        "stay" => {
+            let child = unix::program::start(Path::new("sleep"), &["1000".to_owned()], Vec::new()).unwrap();
+            pretender.log(Level::Debug, &format!("child {child}"));
+        }
+        "talk" => {
+            println!("on stdout\n\x1b[31m escape\n{}", "y".repeat(9000));
+            eprintln!("on stderr");
+            pretender.log(Level::Notice, "by message");
+        }
+        _ => {
+            let opened = std::fs::OpenOptions::new().append(true).open("/dev/stderr");
+            pretender.log(Level::Debug, &format!("stderr {}", if opened.is_ok() { "opens" } else { "is closed" }));
+        }
+    }
+}
+
+fn after(mode: &str) {
+    match mode {
+        "burn" => loop {
+            std::hint::spin_loop();
+        },
+        "flood" => {
+            std::thread::spawn(|| {
+                let drops = "drip\n".repeat(1000);
+                while std::io::stdout().write_all(drops.as_bytes()).is_ok() {}
+            });
+        }
+        _ => {}
+    }
+}
+
+fn forever() {
+    loop {
+        std::thread::park();
+    }
+}
+
+impl Pretender {
+    fn hello(&mut self) {
+        self.say(control::HELLO, BUILD_ID.as_bytes());
+        self.hear();
+    }
+
+    fn say(&mut self, kind: u8, content: &[u8]) {
+        let said = [&[kind], content].concat();
+        unix::message::send(&self.socket, &said, None).unwrap();
+    }
+
+    fn log(&mut self, level: Level, line: &str) {
+        self.say(control::LOG, &[&[level as u8], line.as_bytes()].concat());
+    }
+
+    fn hear(&mut self) {
+        let mut message = vec![0; control::LONGEST];
+        let (length, listener) = connection::receive_with(&self.socket, &mut message).unwrap_or((0, None));
+        match message[..length].split_first() {
+            Some((&control::SETTINGS, settings)) => {
+                let worker: Worker = serde_json::from_slice(settings).unwrap();
+                let listener = listener.unwrap();
+                let leads = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
+                self.log(Level::Debug, &format!("told group={} listener={}", worker.group, leads.display()));
+            }
+            Some((&control::STOP, _)) | None => self.stopped = true,
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A process whose business is its children: it leads a session, takes over orphans, and learns of signals by reading.
+//!
+//! Called in the supervisor, which has one thread.
+
+use crate::readiness;
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{Pid, getpid, getsid, setsid};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// What [`Signals`] tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// A child may have ended.
+    Child,
+    /// This process is to end.
+    End,
+}
+
+/// The signals that came.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// The next one, if there is one.
+    pub fn next(&self) -> Option<Told> {
+        loop {
+            let signal = i32::try_from(self.0.read_signal().ok().flatten()?.ssi_signo).ok()?;
+            match Signal::try_from(signal) {
+                Ok(Signal::SIGCHLD) => return Some(Told::Child),
+                Ok(Signal::SIGTERM) => return Some(Told::End),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl std::os::fd::AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Makes this process what its children need: leader of a session of its own, parent of their orphans, deaf to the signals
+/// that httpd's process group gets.
+pub fn prepare() -> io::Result<Signals> {
+    match setsid() {
+        // The leader of a process group cannot leave it, and need not.
+        Ok(_) | Err(Errno::EPERM) => {}
+        Err(error) => return Err(error.into()),
+    }
+    prctl::set_child_subreaper(true)?;
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH, libc::SIGPIPE] {
+        dispose(signal, libc::SIG_IGN);
+    }
+    for signal in [libc::SIGCHLD, libc::SIGTERM] {
+        dispose(signal, libc::SIG_DFL);
+    }
+    let told = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM]);
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&told), None)?;
+    Ok(Signals(SignalFd::with_flags(&told, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?))
+}
+
+/// Sets what a signal does to this process; numbers that are no signals of ours are passed over.
+pub(crate) fn dispose(signal: i32, disposition: libc::sighandler_t) {
+    // SAFETY: [KERNEL] takes numbers only: the disposition is one of the two that are no function.
+    unsafe { libc::signal(signal, disposition) };
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// A child that has ended and was not buried: until then, nobody else gets its number.
+#[must_use]
+pub fn dead_child() -> Option<(i32, End)> {
+    // SAFETY: [KERNEL] the structure is plain memory for which zeroes are a value.
+    let mut found: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: [KERNEL] writes into memory of ours.
+    if unsafe { libc::waitid(libc::P_ALL, 0, &raw mut found, how) } != 0 {
+        return None;
+    }
+    // SAFETY: [KERNEL] was filled by `waitid`, or is zero.
+    let pid = unsafe { found.si_pid() };
+    // SAFETY: [KERNEL] was filled by `waitid`, or is zero.
+    let status = unsafe { found.si_status() };
+    let end = if found.si_code == libc::CLD_EXITED { End::Status(status) } else { End::Signal(status) };
+    (pid > 0).then_some((pid, end))
+}
+
+/// Buries a child that has ended.
+pub fn bury(pid: i32) {
+    while waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) == Err(Errno::EINTR) {}
+}
+
+/// Kills a process group of ours, whose leader was not buried yet.
+pub fn kill_group(leader: i32) {
+    if leader > 1 {
+        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        // In case it was not yet, or is no longer, a member of the group.
+        let _ = kill(Pid::from_raw(leader), Signal::SIGKILL);
+    }
+}
+
+/// Kills and buries what dead workers left behind and is in this process's session; whoever made a session of his own meant
+/// to stay.
+pub fn kill_orphans() {
+    let path = format!("/proc/self/task/{}/children", getpid());
+    // Each orphan may leave orphans of its own. One that hangs in the kernel is left to whoever waits for it next.
+    for _ in 0..100 {
+        while let Some((pid, _)) = dead_child() {
+            bury(pid);
+        }
+        let names = std::fs::read_to_string(&path).unwrap_or_default();
+        let session = getsid(None);
+        let children = names.split_ascii_whitespace().filter_map(|name| Some(Pid::from_raw(name.parse().ok()?)));
+        let ours: Vec<_> = children.filter(|child| getsid(Some(*child)) == session).collect();
+        if ours.is_empty() {
+            return;
+        }
+        for child in ours {
+            let _ = kill(child, Signal::SIGKILL);
+        }
+        let _ = readiness::wait(&[], Some(Duration::from_millis(1)));
+    }
+}
+
+/// The name of a signal.
+#[must_use]
+pub fn signal_name(number: i32) -> String {
+    Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
+}
+
+/// The numbers of all open descriptors from `first` on.
+pub(crate) fn open_from(first: RawFd) -> Vec<RawFd> {
+    let names = std::fs::read_dir("/proc/self/fd").into_iter().flatten().filter_map(Result::ok);
+    names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|number| *number >= first).collect()
+}
+
+/// Closes each descriptor of this process from 3 on but those in `kept`. For a program's start: nobody else may own one.
+pub fn keep_only(kept: &[BorrowedFd<'_>]) {
+    for number in open_from(3) {
+        if !kept.iter().any(|descriptor| descriptor.as_raw_fd() == number) {
+            close(number);
+        }
+    }
+}
+
+/// Closes a descriptor that nobody owns.
+pub(crate) fn close(number: RawFd) {
+    // SAFETY: [KERNEL] takes a number only; callers keep what has an owner.
+    unsafe { libc::close(number) };
+}
+
+/// A descriptor of standard error's file that never waits and always appends; standard error itself where that is impossible,
+/// because how it waits is shared with httpd.
+pub fn error_log() -> io::Result<OwnedFd> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    match std::fs::OpenOptions::new().append(true).custom_flags(flags).open("/proc/self/fd/2") {
+        Ok(file) => Ok(file.into()),
+        Err(_) => crate::descriptor::duplicate(2),
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which executable starts a configured Python: looks at files only, runs nothing.
+//!
+//! Called in the copy that becomes a worker, hence with the permissions, the root and the time of its user.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The interpreter that `configured` names: an executable, or a directory with one in `bin`. The path is not resolved, because
+/// a virtual environment is recognised by it. `prefix:exec_prefix` is the first of the two.
+pub fn interpreter(configured: &str) -> Result<PathBuf, String> {
+    let path = Path::new(configured);
+    let (path, found) = match (fs::metadata(path), configured.split_once(':')) {
+        (Ok(found), _) => (path, found),
+        (Err(error), Some((prefix, _))) => {
+            (Path::new(prefix), fs::metadata(prefix).map_err(|_| format!("'{configured}': {error}"))?)
+        }
+        (Err(error), None) => return Err(format!("'{configured}': {error}")),
+    };
+    if !found.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let usual = ["bin/python", "bin/python3"].map(|name| path.join(name)).into_iter().find(|program| program.is_file());
+    if let Some(program) = usual {
+        return Ok(program);
+    }
+    let names: Vec<_> = libraries_of(path).into_iter().map(|name| path.join("bin").join(name)).collect();
+    let programs: Vec<_> = names.into_iter().filter(|program| program.is_file()).collect();
+    match programs.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(format!(
+            "'{configured}' has no bin/python, bin/python3, or bin/python3.N that matches its lib/python3.N"
+        )),
+        several => {
+            let names: Vec<_> = several.iter().map(|program| program.display().to_string()).collect();
+            Err(format!("'{configured}' has several interpreters, name one of them: {}", names.join(", ")))
+        }
+    }
+}
+
+/// The names of the form `python3.N` in `prefix/lib`.
+fn libraries_of(prefix: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(prefix.join("lib")) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut versions: Vec<_> = names
+        .filter(|name| {
+            let minor = name.strip_prefix("python3.").unwrap_or_default();
+            !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit())
+        })
+        .collect();
+    versions.sort_unstable();
+    versions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(name: &str, files: &[&str]) -> PathBuf {
+        let prefix = std::env::temp_dir().join(format!("mwrs-installation-{}-{name}", std::process::id()));
+        for file in files {
+            let path = prefix.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        prefix
+    }
+
+    fn found(name: &str, files: &[&str]) -> Result<String, String> {
+        let prefix = prefix(name, files);
+        let found = interpreter(prefix.to_str().unwrap());
+        fs::remove_dir_all(&prefix).unwrap();
+        found.map(|path| path.strip_prefix(&prefix).unwrap().to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_directory_is_searched_in_the_order_of_names() {
+        assert_eq!(found("a", &["bin/python", "bin/python3"]).as_deref(), Ok("bin/python"));
+        assert_eq!(found("b", &["bin/python3.9", "bin/python3"]).as_deref(), Ok("bin/python3"));
+        assert_eq!(
+            found("c", &["bin/python3.9", "bin/python3.12", "lib/python3.12/os.py"]).as_deref(),
+            Ok("bin/python3.12")
+        );
+    }
+
+    #[test]
+    fn what_is_not_one_interpreter_is_refused() {
+        assert!(found("d", &["bin/python3.9"]).unwrap_err().contains("has no bin/python"));
+        let two = ["bin/python3.9", "bin/python3.12", "lib/python3.12/os.py", "lib/python3.9/os.py"];
+        assert!(found("e", &two).unwrap_err().contains("several interpreters"));
+        assert!(interpreter("/no/such/python").unwrap_err().contains("No such file"));
+    }
+
+    #[test]
+    fn an_executable_is_itself_and_the_first_of_two_prefixes_counts() {
+        let prefix = prefix("f", &["bin/python"]);
+        let program = prefix.join("bin/python");
+        assert_eq!(interpreter(program.to_str().unwrap()).as_ref(), Ok(&program));
+        assert_eq!(interpreter(&format!("{0}:{0}", prefix.display())).as_ref(), Ok(&program));
+        fs::remove_dir_all(&prefix).unwrap();
+    }
+}
