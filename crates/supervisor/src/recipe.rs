@@ -6,8 +6,20 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use unix::spawn::{Account, Directory, Launch, account};
 
-/// The recipe for workers of `group`; `httpd` is the user that httpd's children run as. Asks the system about the account.
-pub fn recipe(group: &Group, privileged: bool, httpd: u32) -> Launch {
+/// What recipes have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Kitchen {
+    /// Whether workers become other users.
+    pub privileged: bool,
+    /// The user that httpd's children run as.
+    pub httpd: u32,
+    /// How many descriptors a worker may open.
+    pub open_files: Option<u64>,
+}
+
+/// The recipe for workers of `group`. Asks the system about the account.
+pub fn recipe(group: &Group, kitchen: Kitchen) -> Launch {
+    let Kitchen { privileged, httpd, open_files } = kitchen;
     let uid = if privileged { group.identity.uid } else { unix::accounts::own().0 };
     let account = account(uid);
     let home = account.as_ref().map(|account| account.home.clone());
@@ -23,6 +35,7 @@ pub fn recipe(group: &Group, privileged: bool, httpd: u32) -> Launch {
         identity: privileged.then(|| group.identity.clone()),
         process: group.process.clone(),
         cpu_grace: 1 + group.shutdown_timeout.div_ceil(1000),
+        open_files,
         directory,
         environment: environment(inherited, account.as_ref(), &group.process.environment),
         python: group.python.clone(),

@@ -4,7 +4,7 @@
 use crate::lines::{Lines, printable};
 use crate::log::Log;
 use crate::plan::Start;
-use crate::recipe::recipe;
+use crate::recipe::{Kitchen, recipe};
 use crate::worker::{Said, Worker, ending, trouble};
 use model::event::Level;
 use model::launch::{Group, control};
@@ -68,8 +68,7 @@ pub struct Supervisor {
     alive: Option<OwnedFd>,
     runtime: OwnedFd,
     acknowledgement: Option<OwnedFd>,
-    privileged: bool,
-    httpd: u32,
+    kitchen: Kitchen,
     generation: u32,
     closing: bool,
     begun: Instant,
@@ -81,6 +80,8 @@ impl Supervisor {
     pub fn new(start: Start, log: Log, signals: Signals) -> Result<Self, String> {
         let Start { plan, acknowledgement, alive, runtime, listeners, httpd, .. } = start;
         readiness::never_wait(&alive).map_err(|error| format!("alive: {error}"))?;
+        let open_files = children::raise_open_files();
+        let kitchen = Kitchen { privileged: plan.privileged, httpd, open_files };
         let mut seats = Vec::new();
         for (number, group) in plan.groups.iter().enumerate() {
             let patience = Some(Duration::from_millis(group.shutdown_timeout)).filter(|patience| !patience.is_zero());
@@ -97,8 +98,7 @@ impl Supervisor {
             alive: Some(alive),
             runtime,
             acknowledgement: Some(acknowledgement),
-            privileged: plan.privileged,
-            httpd,
+            kitchen,
             generation: plan.generation,
             closing: false,
             begun: Instant::now(),
@@ -196,8 +196,8 @@ impl Supervisor {
         let now = self.now();
         let Some(seat) = self.seats.get_mut(number) else { return };
         let Some(running) = self.groups.get_mut(seat.group) else { return };
-        let (privileged, httpd) = (self.privileged, self.httpd);
-        let launch = running.launch.get_or_insert_with(|| recipe(&running.group, privileged, httpd));
+        let kitchen = self.kitchen;
+        let launch = running.launch.get_or_insert_with(|| recipe(&running.group, kitchen));
         let name = &running.group.name;
         match spawn(launch, self.runtime.as_fd()) {
             Ok(spawned) => {
@@ -223,7 +223,7 @@ impl Supervisor {
         worker.killed = true;
         worker.control = None;
         children::kill_group(worker.pid);
-        if worker.stopped {
+        if worker.stopped && !worker.explained {
             let pid = worker.pid;
             self.report(number, pid, Level::Warning, "worker did not end in time and is killed");
         }
@@ -272,8 +272,13 @@ impl Supervisor {
         let now = self.now();
         for seat in &mut self.seats {
             let stop = seat.place.close(now) == Some(Action::Stop);
-            if let Some(worker) = seat.worker.as_mut().filter(|_| stop) {
-                worker.stopped = true;
+            let Some(worker) = seat.worker.as_mut().filter(|_| stop) else { continue };
+            worker.stopped = true;
+            if worker.is_silent() {
+                // It has no settings, so nothing is lost.
+                worker.explained = true;
+                seat.place.misbehaves(now);
+            } else {
                 // One that cannot be told sees the end of its socket.
                 let _ = worker.tell(control::STOP, b"", None);
             }
@@ -309,7 +314,8 @@ impl Supervisor {
             Said::Line(level, line) => match worker.allowance.line(now) {
                 Verdict::Drop => {}
                 Verdict::Write(dropped) => {
-                    self.report_dropped(number, pid, dropped);
+                    let group = seat.group;
+                    self.report_group(group, pid, dropped);
                     self.report(number, pid, level, &printable(&line));
                 }
             },
@@ -325,9 +331,11 @@ impl Supervisor {
         }
     }
 
-    fn report_dropped(&mut self, number: usize, pid: i32, dropped: u64) {
+    fn report_group(&mut self, group: usize, pid: i32, dropped: u64) {
+        let name = self.groups.get(group).map_or("", |running| running.group.name.as_str());
         if dropped > 0 {
-            self.report(number, pid, Level::Warning, &format!("{dropped} lines were dropped, there were too many"));
+            let text = format!("process group '{name}': {dropped} lines were dropped, there were too many");
+            self.log.line(Level::Warning, Some(pid), &text);
         }
     }
 
@@ -395,7 +403,9 @@ impl Supervisor {
                 Ok(Some(_)) | Err(_) => {
                     output.lines.finish(&mut write);
                     output.ended = true;
-                    return;
+                    let dropped = output.allowance.take_dropped();
+                    let (group, pid) = (output.group, output.pid);
+                    return self.report_group(group, pid, dropped);
                 }
             }
         }

@@ -79,6 +79,11 @@ impl Worker {
         (worker, spawned.output)
     }
 
+    /// Whether it has said nothing that counts.
+    pub fn is_silent(&self) -> bool {
+        self.phase == Phase::Silent
+    }
+
     /// Whether it ever accepted requests.
     pub fn was_ready(&self) -> bool {
         self.phase == Phase::Ready

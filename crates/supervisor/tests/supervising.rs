@@ -14,6 +14,7 @@ use model::event::Level;
 use model::launch::control;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 type Test = (&'static str, fn());
@@ -33,6 +34,13 @@ fn main() {
         ("a_worker_that_fails_is_tried_again_later_and_later", a_worker_that_fails_is_tried_again_later_and_later),
         ("a_worker_that_dies_is_replaced", a_worker_that_dies_is_replaced),
         ("a_worker_that_stays_is_killed_with_its_group", a_worker_that_stays_is_killed_with_its_group),
+        (
+            "what_a_dead_worker_left_behind_ends_with_the_supervisor",
+            what_a_dead_worker_left_behind_ends_with_the_supervisor,
+        ),
+        ("a_worker_that_never_spoke_does_not_hold_up_the_end", a_worker_that_never_spoke_does_not_hold_up_the_end),
+        ("a_log_that_nobody_reads_holds_up_nobody", a_log_that_nobody_reads_holds_up_nobody),
+        ("a_worker_starts_in_another_root", a_worker_starts_in_another_root),
         ("a_worker_that_breaks_the_protocol_is_killed", a_worker_that_breaks_the_protocol_is_killed),
         ("a_limit_is_named_as_the_likely_cause", a_limit_is_named_as_the_likely_cause),
         ("lines_reach_the_log_and_a_flood_does_not", lines_reach_the_log_and_a_flood_does_not),
@@ -113,6 +121,11 @@ fn a_worker_is_who_it_should_be() {
     let signals = |name: &str| u64::from_str_radix(&line(name), 16).unwrap() & !(3 << 31);
     assert_eq!((signals("SigBlk:"), signals("SigIgn:")), (0, 1 << 12));
     assert!(run.line_of(pid, "stderr ").contains("stderr opens"), "{}", run.log());
+    let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+    let home = unix::spawn::account(65534).unwrap().home;
+    assert!(environment.split('\0').any(|variable| variable == format!("HOME={}", home.display())), "{environment}");
+    let directory = fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
+    assert!(directory == home || directory == Path::new("/"), "{directory:?}");
     run.release();
     assert_eq!(run.status(), Some(0));
 }
@@ -249,6 +262,65 @@ fn a_worker_that_stays_is_killed_with_its_group() {
     assert!(has_ended(pid) && has_ended(child));
     run.sees("worker did not end in time and is killed", 1);
     run.sees("was ended by SIGKILL by the supervisor", 1);
+}
+
+fn what_a_dead_worker_left_behind_ends_with_the_supervisor() {
+    let mut bench = Bench::new();
+    bench.group("one", "stay").shutdown_timeout = 100;
+    let mut run = bench.start();
+    let pid = run.ready(1)[0];
+    let child: i32 = run.line_of(pid, "child ").rsplit(' ').next().unwrap().parse().unwrap();
+    bench::kill(pid, "KILL");
+    run.ready(2);
+    assert!(!has_ended(child), "an application's own processes outlive its worker");
+    run.release();
+    assert_eq!(run.status(), Some(0));
+    assert!(has_ended(child));
+}
+
+fn a_worker_that_never_spoke_does_not_hold_up_the_end() {
+    let mut bench = Bench::new();
+    bench.group("one", "deaf").shutdown_timeout = 0;
+    let mut run = bench.start();
+    let pid = run.pids("worker starts", 1)[0];
+    run.release();
+    assert_eq!(run.status(), Some(0));
+    assert!(has_ended(pid) && !run.log().contains("[wsgi:warn]"), "{}", run.log());
+}
+
+fn a_log_that_nobody_reads_holds_up_nobody() {
+    let mut bench = Bench::new();
+    bench.group("flood", "flood");
+    bench.group("beat", "beat");
+    let (log, writer) = unix::program::pipe().unwrap();
+    bench.stderr = Some(writer);
+    let mut run = bench.start();
+    // The other worker goes on dying and being replaced while the pipe is full.
+    let beats = bench.folder.join("log.beats");
+    until("workers that come and go", || fs::read_to_string(&beats).unwrap_or_default().len() >= 3);
+    run.release();
+    assert_eq!(run.status(), Some(0));
+    drop(log);
+}
+
+fn a_worker_starts_in_another_root() {
+    if !is_root() {
+        return skip("only root can change the root");
+    }
+    let mut bench = Bench::new();
+    let script = bench.folder.join("inside");
+    fs::write(&script, "no program").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let root = bench.folder.to_str().unwrap().to_owned();
+    let group = bench.group("one", "serve");
+    group.process.chroot = Some(root);
+    group.python = "/inside".to_owned();
+    bench.group("two", "serve").process.chroot = Some("/no/such/root".to_owned());
+    let mut run = bench.start();
+    run.sees("process group 'one': worker could not be started: '/inside' cannot be started: Exec format error", 1);
+    run.sees("process group 'two': worker could not be started: chroot '/no/such/root': No such file", 1);
+    run.say(b'S');
+    assert_eq!(run.status(), Some(0));
 }
 
 fn a_worker_that_breaks_the_protocol_is_killed() {

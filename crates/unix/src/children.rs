@@ -6,6 +6,7 @@
 use crate::readiness;
 use nix::errno::Errno;
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -65,6 +66,14 @@ pub fn prepare() -> io::Result<Signals> {
     let told = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM]);
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&told), None)?;
     Ok(Signals(SignalFd::with_flags(&told, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?))
+}
+
+/// Lets this process open as many descriptors as it may. The number that it had before, for programs that cannot do with more.
+#[must_use]
+pub fn raise_open_files() -> Option<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ok()?;
+    Some(soft)
 }
 
 /// Sets what a signal does to this process; numbers that are no signals of ours are passed over.

@@ -39,6 +39,8 @@ pub struct Launch {
     pub process: ProcessSettings,
     /// Seconds between the first word of the limit on processor time and the last.
     pub cpu_grace: u64,
+    /// How many descriptors it may open, if that differs from the supervisor.
+    pub open_files: Option<u64>,
     /// Where it begins.
     pub directory: Directory,
     /// All of its variables.

@@ -85,6 +85,7 @@ pub struct Bench {
     pub build: String,
     pub privileged: bool,
     pub level: Option<Level>,
+    pub stderr: Option<OwnedFd>,
     groups: Vec<Group>,
     listeners: Vec<OwnedFd>,
 }
@@ -97,7 +98,15 @@ impl Bench {
         let folder = std::env::temp_dir().canonicalize().unwrap().join(name);
         fs::create_dir_all(&folder).unwrap();
         let (groups, listeners) = (Vec::new(), Vec::new());
-        Self { folder, build: BUILD_ID.to_owned(), privileged: false, level: Some(Level::Debug), groups, listeners }
+        Self {
+            folder,
+            build: BUILD_ID.to_owned(),
+            privileged: false,
+            level: Some(Level::Debug),
+            stderr: None,
+            groups,
+            listeners,
+        }
     }
 
     /// Adds a group whose one worker behaves as `mode` says.
@@ -150,12 +159,15 @@ impl Bench {
         let log = self.folder.join("log");
         let mut arguments = vec![
             "-c".to_owned(),
-            format!("exec \"$0\" \"$@\" 2>>'{}'", log.display()),
+            match &self.stderr {
+                Some(stderr) => format!("BEATS='{}.beats' exec \"$0\" \"$@\" 2>&{}", log.display(), stderr.as_raw_fd()),
+                None => format!("exec \"$0\" \"$@\" 2>>'{}'", log.display()),
+            },
             env!("CARGO_BIN_EXE_wsgi-supervisor").to_owned(),
         ];
         arguments.extend(told.iter().map(|descriptor| descriptor.as_raw_fd().to_string()));
         arguments.extend(self.level.map(|level| (level as u8).to_string()));
-        let inherited = told.into_iter().chain([&runtime]).chain(&self.listeners);
+        let inherited = told.into_iter().chain([&runtime]).chain(&self.listeners).chain(&self.stderr);
         let inherited = inherited.map(AsRawFd::as_raw_fd).collect();
         let pid = program::start(Path::new("/bin/sh"), &arguments, inherited).unwrap();
         (Run { pid: i32::try_from(pid).unwrap(), alive: Some(keeper), log, status: None }, ready)

@@ -21,6 +21,14 @@ pub fn main() {
     let mode = std::env::args().nth(1).unwrap();
     match mode.as_str() {
         "wait" => {}
+        "deaf" => forever(),
+        "beat" => {
+            pretender.hello();
+            let beats = std::env::var("BEATS").unwrap();
+            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(beats).unwrap();
+            file.write_all(b".").unwrap();
+            return;
+        }
         "stranger" => pretender.say(control::HELLO, b"another"),
         "hasty" => pretender.say(control::READY, b""),
         "fail" => {

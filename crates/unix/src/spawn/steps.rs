@@ -7,7 +7,7 @@ use crate::installation;
 use model::configuration::files::Identity;
 use model::launch::{ProcessSettings, control};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
@@ -67,6 +67,9 @@ pub(super) fn become_worker(launch: &Launch, warn: &mut dyn FnMut(String)) -> Re
         become_user(identity)?;
     }
     clear_ambient();
+    if let (Some(soft), Ok((_, hard))) = (launch.open_files, getrlimit(Resource::RLIMIT_NOFILE)) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    }
     limit(process, launch.cpu_grace, warn);
     enter(&launch.directory, warn)?;
     if let Some(mask) = process.umask {
