@@ -58,7 +58,7 @@ pub(crate) struct Run<'i, 'r> {
     pub(crate) state: State,
     pub(crate) live: &'r Arc<Live>,
     pub(crate) seat: &'r Seat,
-    process: &'r Process,
+    pub(crate) process: &'r Process,
     /// The capsule in which the application sees the server's record.
     pub(crate) record: OnceCell<Object<'i>>,
 }
@@ -110,7 +110,8 @@ pub fn preload(process: &Process, job: &Job<'_>, exchange: &mut dyn Exchange) {
             let _running = streams::run(live);
             let state = seat.interpreter.state();
             let run = Run { attached, state, live, seat: &seat, process, record: OnceCell::new() };
-            state.tools(attached).scripts.find(job.script, process.facts()).namespace(&run, job).is_ok()
+            let loaded = state.tools(attached).scripts.find(job.script, process.facts()).namespace(&run, job);
+            matches!(loaded, Ok(_) | Err(Outcome::Complete))
         }),
     };
     live.flush_partial();

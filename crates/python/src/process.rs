@@ -201,6 +201,9 @@ impl Process {
         if let Some(seat) = thread::seat_named(name) {
             return Ok(seat);
         }
+        if MAIN.get().is_some_and(|main| main.id() == std::thread::current().id()) {
+            return self.create(name).map(thread::main_seat);
+        }
         let interpreter = match self.find(name) {
             Some(interpreter) => interpreter,
             None => self.ask_for(name)?,
@@ -214,9 +217,6 @@ impl Process {
     }
 
     fn ask_for(&self, name: &[u8]) -> Result<Arc<Interpreter>, Unavailable> {
-        if MAIN.get().is_some_and(|main| main.id() == std::thread::current().id()) {
-            return self.create(name);
-        }
         let (reply, answer) = sync_channel(1);
         lock(&self.wanted).push(Wanted { name: name.to_vec(), reply });
         wake();

@@ -110,6 +110,14 @@ impl<'i> Raised<'i> {
         unsafe { ffi::PyErr_GivenExceptionMatches(self.exception.as_ptr(), class) != 0 }
     }
 
+    /// Whether it is `SystemExit`.
+    pub(crate) fn is_exit(&self) -> bool {
+        // SAFETY: [STATIC] a static of Python, set before any module is imported.
+        let class = unsafe { ffi::PyExc_SystemExit };
+        // SAFETY: [GIL] both are alive.
+        unsafe { ffi::PyErr_GivenExceptionMatches(self.exception.as_ptr(), class) != 0 }
+    }
+
     /// A line for a log: type and message, as far as they can be had.
     #[must_use]
     pub fn summary(&self) -> String {

@@ -175,6 +175,10 @@ impl Script {
             former.namespace.release(attached);
         }
         self.execute(run, &source, modified.unwrap_or(0)).map_err(|raised| {
+            if raised.is_exit() && run.process.facts().threads_per_process == 0 {
+                // The script of a process that serves no requests is a program, and this is how programs end.
+                return Outcome::Complete;
+            }
             let (script, interpreter) = (run.live.script(), run.seat.interpreter.label());
             run.log_raised(&raised, |exception| Event::ScriptFailed { script, interpreter, exception });
             Outcome::Refused(500)

@@ -95,6 +95,12 @@ pub fn take_seat(interpreter: Arc<Interpreter>) -> Option<Rc<Seat>> {
     Some(seat)
 }
 
+/// The Python-main thread's place, in the state by which Python tells it of signals.
+pub(crate) fn main_seat(interpreter: Arc<Interpreter>) -> Rc<Seat> {
+    let state = interpreter.main_thread();
+    Rc::new(Seat { interpreter, state, spare: Arc::default() })
+}
+
 /// Lets the interpreter go when dropped.
 struct Holding;
 

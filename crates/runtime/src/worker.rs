@@ -16,7 +16,7 @@ use host::Supervisor;
 use model::event::{Event, Level};
 use model::launch::control as places;
 use python::callback::{Arguments, guard};
-use python::object::{Answer, Attached};
+use python::object::{Answer, Attached, Object};
 use python::process::{self, Process};
 use python::state::attached_module as imported;
 use reception::Reception;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 use unix::callback::{Asked, Private, Signals, close_in_forked_processes};
 use unix::connection::{adopt, wait_for};
-use unix::worker::{become_unreadable, exit, set_locale, set_title};
+use unix::worker::{become_unreadable, exit, set_locale, set_title, terminate};
 
 /// What the process may take longer than Python's ends, in milliseconds.
 const SLACK: u64 = 1000;
@@ -65,7 +65,8 @@ fn run(attached: Attached<'_>, life: &'static Life) -> ! {
     let ready = || {
         guard("ready", || start(life));
     };
-    let ended = crate::definition(attached)
+    let ended = prepare_service(attached, supervisor.settings.threads)
+        .and_then(|()| crate::definition(attached))
         .and_then(|definition| Process::run(attached, definition, supervisor.facts(), supervisor, ready));
     let status = match ended {
         Ok(_) => 0,
@@ -83,6 +84,17 @@ fn run(attached: Attached<'_>, life: &'static Life) -> ! {
     // Answers that are complete but did not leave yet.
     attached.detached(|| wait_for([&reception.empty], Some(SLACK)));
     exit(status)
+}
+
+/// A process without request threads is a program of its own, which `SIGTERM` ends as `sys.exit()` does.
+fn prepare_service(attached: Attached<'_>, threads: u32) -> Answer<'_, ()> {
+    const HANDLE: &str = "(lambda signal, exit: signal.signal(signal.SIGTERM, lambda *_: exit(0)))(\
+        __import__('signal'), __import__('sys').exit)";
+    if threads > 0 {
+        return Ok(());
+    }
+    let (text, names) = (Object::text(attached, HANDLE)?, Object::dict(attached)?);
+    imported(attached, c"builtins")?.call_method(c"eval", &[*text, *names]).map(drop)
 }
 
 /// `sys.prefix`
@@ -173,6 +185,13 @@ enum Stage {
 /// Waits until the process is to end, and sees that it does.
 fn watch(life: &'static Life) {
     let Life { supervisor, reception, signals } = life;
+    if supervisor.settings.threads == 0 {
+        while supervisor.control.told() != Told::Stop {
+            wait_for([&supervisor.control], None);
+        }
+        // What the script does about it, and when it ends, is its own affair.
+        return terminate();
+    }
     let mut stage = Stage::Serving;
     loop {
         let (told, asked, empty) = if stage == Stage::Serving {

@@ -42,6 +42,12 @@ pub fn set_locale(name: &str) -> bool {
     !unsafe { libc::setlocale(libc::LC_ALL, name.as_ptr()) }.is_null()
 }
 
+/// Sends the process the signal to end.
+pub fn terminate() {
+    use nix::sys::signal::{Signal, kill};
+    let _it_is_there = kill(nix::unistd::getpid(), Signal::SIGTERM);
+}
+
 /// Ends the process at once: functions that libraries registered are not called.
 pub fn exit(status: i32) -> ! {
     // SAFETY: [KERNEL] takes a number and does not return.

@@ -29,6 +29,8 @@ pub struct Group {
     pub directory: PathBuf,
     pub listener: UnixListener,
     pub settings: Worker,
+    /// Where the extension is.
+    pub runtime: PathBuf,
     /// Arguments before `-c`.
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
@@ -77,8 +79,16 @@ impl Group {
             mpm_name: "event".to_owned(),
             server_built: "today".to_owned(),
         };
-        let python = python.to_owned();
-        Self { python, directory, listener, settings, arguments: vec!["-B".to_owned()], environment: Vec::new() }
+        let (python, runtime) = (python.to_owned(), modules().to_owned());
+        Self {
+            python,
+            directory,
+            listener,
+            settings,
+            runtime,
+            arguments: vec!["-B".to_owned()],
+            environment: Vec::new(),
+        }
     }
 
     pub fn script(&self, name: &str, text: &str) -> String {
@@ -98,7 +108,7 @@ impl Group {
         let mut command = Command::new(&self.python);
         command.args(&self.arguments).arg("-c").arg(BOOTSTRAP).envs(self.environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).current_dir(&self.directory);
-        let runtime = File::open(modules()).unwrap();
+        let runtime = File::open(&self.runtime).unwrap();
         let mappings = vec![
             FdMapping { parent_fd: theirs, child_fd: control::SOCKET },
             FdMapping { parent_fd: runtime.into(), child_fd: control::RUNTIME },
