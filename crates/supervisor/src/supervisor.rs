@@ -364,14 +364,14 @@ impl Supervisor {
         }
         let text = printable_lines(text.get(..read.unwrap_or(0)).unwrap_or_default());
         for line in text {
-            let (fatal, reason) = trouble(&line);
-            if fatal {
+            let (level, reason) = trouble(&line);
+            if level == Level::Error {
                 if let Some(worker) = self.seats.get_mut(number).and_then(|seat| seat.worker.as_mut()) {
                     worker.explained = true;
                 }
                 self.report(number, pid, Level::Error, &format!("worker could not be started: {reason}"));
             } else {
-                self.report(number, pid, Level::Warning, &format!("worker starts, but: {reason}"));
+                self.report(number, pid, level, &format!("worker starts, but: {reason}"));
             }
         }
     }

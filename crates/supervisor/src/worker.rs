@@ -8,7 +8,7 @@ use model::supervision::Allowance;
 use std::os::fd::{AsFd, OwnedFd};
 use unix::children::{End, signal_name};
 use unix::message::{self, Received};
-use unix::spawn::{Spawned, WARNING};
+use unix::spawn::{NOTE, Spawned, WARNING};
 
 /// Lines that a worker may write in a second, and as many through the control socket.
 const LINES: u32 = 1000;
@@ -148,9 +148,10 @@ impl Worker {
     }
 }
 
-/// What went wrong on the way to the interpreter: whether that was the end of it, and what.
-pub fn trouble(line: &str) -> (bool, &str) {
-    line.strip_prefix(WARNING).map_or((true, line), |line| (false, line))
+/// What went wrong on the way to the interpreter, and how bad that is: an error was the end of it.
+pub fn trouble(line: &str) -> (Level, &str) {
+    let warning = line.strip_prefix(WARNING).map(|line| (Level::Warning, line));
+    warning.or_else(|| Some((Level::Info, line.strip_prefix(NOTE)?))).unwrap_or((Level::Error, line))
 }
 
 /// How a worker ended, for the log.
@@ -225,6 +226,12 @@ mod tests {
         assert!(worker.tell(control::SETTINGS, &vec![0; control::LONGEST - 1], None).is_ok());
         assert!(worker.tell(control::SETTINGS, &vec![0; control::LONGEST], None).is_err());
         assert!(worker.control.is_none());
+    }
+
+    #[test]
+    fn a_trouble_is_as_bad_as_its_first_letter() {
+        assert_eq!(trouble("-slow"), (Level::Warning, "slow"));
+        assert_eq!((trouble(".so"), trouble("no")), ((Level::Info, "so"), (Level::Error, "no")));
     }
 
     #[test]

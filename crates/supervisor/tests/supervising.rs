@@ -46,6 +46,7 @@ fn main() {
         ("lines_reach_the_log_and_a_flood_does_not", lines_reach_the_log_and_a_flood_does_not),
         ("a_killed_supervisor_leaves_nobody", a_killed_supervisor_leaves_nobody),
         ("a_plan_of_another_build_is_refused", a_plan_of_another_build_is_refused),
+        ("a_descriptor_that_is_not_open_is_an_error", a_descriptor_that_is_not_open_is_an_error),
         ("the_default_level_is_quiet", the_default_level_is_quiet),
     ];
     for (name, test) in tests {
@@ -175,6 +176,9 @@ fn a_worker_gets_limits_mask_directory_and_variables() {
         line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(limit("Max cpu time"), ["100", "103"]);
+    let own = fs::read_to_string("/proc/self/limits").unwrap();
+    let files = |limits: &str| limits.lines().find(|line| line.starts_with("Max open files")).map(str::to_owned);
+    assert_eq!(files(&limits), files(&own), "the supervisor raises its own only");
     assert_eq!(limit("Max data size"), ["1073741824", "1073741824"]);
     assert_eq!(limit("Max address space"), ["17179869184", "17179869184"]);
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -386,6 +390,15 @@ fn a_plan_of_another_build_is_refused() {
     assert_eq!(run.status(), Some(1));
     assert_eq!(run.log().lines().count(), 1, "{}", run.log());
     run.sees("httpd's module is build 'another'", 1);
+}
+
+fn a_descriptor_that_is_not_open_is_an_error() {
+    let mut bench = Bench::new();
+    bench.group("one", "serve").listener = 999;
+    let mut run = bench.start_unanswered();
+    assert_eq!(run.status(), Some(1));
+    run.sees("[wsgi:crit]", 1);
+    run.sees("descriptor 999: Bad file descriptor", 1);
 }
 
 fn the_default_level_is_quiet() {

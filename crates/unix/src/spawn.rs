@@ -60,13 +60,15 @@ pub struct Spawned {
     pub control: OwnedFd,
     /// What it writes to its standard output and error; does not wait.
     pub output: OwnedFd,
-    /// One line for each thing that went wrong before it became the interpreter, with [`WARNING`] in front if it went on; ends
-    /// when it has. Does not wait.
+    /// One line for each thing that went wrong before it became the interpreter, with [`WARNING`] or [`NOTE`] in front if it
+    /// went on; ends when it has. Does not wait.
     pub trouble: OwnedFd,
 }
 
 /// In front of a trouble that did not keep the worker from starting.
 pub const WARNING: char = '-';
+/// In front of something that is not even a trouble.
+pub const NOTE: char = '.';
 
 /// The copy's ends, under numbers that are not agreed on for something else.
 struct Ends {
@@ -123,8 +125,8 @@ fn begin(launch: &Launch, ends: Ends) {
         Ok(trouble) => File::from(trouble),
         Err(_) => return,
     };
-    let mut warn = |text: String| {
-        let _ = writeln!(trouble, "{WARNING}{}", text.replace('\n', " "));
+    let mut warn = |kind: char, text: String| {
+        let _ = writeln!(trouble, "{kind}{}", text.replace('\n', " "));
     };
     let Err(reason) = steps::become_worker(launch, &mut warn);
     let _ = writeln!(trouble, "{}", reason.replace('\n', " "));

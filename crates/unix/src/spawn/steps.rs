@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the copy of the supervisor does to itself on its way to the interpreter, one step after the other.
 
-use super::{Directory, Ends, Launch};
+use super::{Directory, Ends, Launch, NOTE, WARNING};
 use crate::children::{close, dispose};
 use crate::installation;
 use model::configuration::files::Identity;
@@ -52,12 +52,12 @@ fn put(descriptor: &OwnedFd, number: RawFd, flags: i32) -> io::Result<()> {
 }
 
 /// Everything between the descriptors and the interpreter. Comes back only with a reason.
-pub(super) fn become_worker(launch: &Launch, warn: &mut dyn FnMut(String)) -> Result<Infallible, String> {
+pub(super) fn become_worker(launch: &Launch, warn: &mut dyn FnMut(char, String)) -> Result<Infallible, String> {
     let process = &launch.process;
     let _ = nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0));
     forget_signals();
     if process.cpu_priority != 0 {
-        add_nice(process.cpu_priority).unwrap_or_else(|error| warn(format!("cpu-priority: {error}")));
+        add_nice(process.cpu_priority).unwrap_or_else(|error| warn(WARNING, format!("cpu-priority: {error}")));
     }
     if let Some(root) = &process.chroot {
         nix::unistd::chroot(root.as_str()).map_err(|error| format!("chroot '{root}': {}", error.desc()))?;
@@ -155,7 +155,7 @@ fn clear_ambient() {
     unsafe { libc::prctl(libc::PR_CAP_AMBIENT, what, none, none, none) };
 }
 
-fn limit(process: &ProcessSettings, cpu_grace: u64, warn: &mut dyn FnMut(String)) {
+fn limit(process: &ProcessSettings, cpu_grace: u64, warn: &mut dyn FnMut(char, String)) {
     let cpu = process.cpu_time_limit;
     let limits = [
         ("cpu-time-limit", Resource::RLIMIT_CPU, cpu, cpu.saturating_add(cpu_grace)),
@@ -164,19 +164,19 @@ fn limit(process: &ProcessSettings, cpu_grace: u64, warn: &mut dyn FnMut(String)
     ];
     for (name, resource, soft, hard) in limits {
         if soft > 0 {
-            setrlimit(resource, soft, hard).unwrap_or_else(|error| warn(format!("{name}: {}", error.desc())));
+            setrlimit(resource, soft, hard).unwrap_or_else(|error| warn(WARNING, format!("{name}: {}", error.desc())));
         }
     }
 }
 
-fn enter(directory: &Directory, warn: &mut dyn FnMut(String)) -> Result<(), String> {
+fn enter(directory: &Directory, warn: &mut dyn FnMut(char, String)) -> Result<(), String> {
     match directory {
         Directory::Unchanged => Ok(()),
         Directory::Wanted(path) => nix::unistd::chdir(path)
             .map_err(|error| format!("home '{}' cannot be entered: {}", path.display(), error.desc())),
         Directory::Usual(path) => {
             let Err(error) = nix::unistd::chdir(path) else { return Ok(()) };
-            warn(format!("home directory '{}' cannot be entered: {}; '/' is used", path.display(), error.desc()));
+            warn(NOTE, format!("home directory '{}' cannot be entered: {}; '/' is used", path.display(), error.desc()));
             nix::unistd::chdir("/").map_err(|error| format!("'/' cannot be entered: {}", error.desc()))
         }
     }
