@@ -44,6 +44,8 @@ pub struct Job<'a> {
     pub head_request: bool,
     /// When the server received the request, microseconds since the epoch.
     pub request_start: i64,
+    /// When it was given to the process group, and when a process of it took it; 0 where there is none.
+    pub handed_over: [i64; 2],
     /// The environ, except what is added here.
     pub environ: &'a [Entry<'a>],
     /// Argument of `reload_required()`.

@@ -164,6 +164,11 @@ pub(crate) fn build<'i>(run: &Run<'i, '_>, site: &Site, job: &Job<'_>, errors: &
     set(state, &environ, Key::WSGI_ERRORS, errors)?;
     set(state, &environ, Key::MOD_WSGI_REQUEST_START, &*Object::float(attached, seconds(job.request_start))?)?;
     set(state, &environ, Key::MOD_WSGI_APPLICATION_START, &*Object::float(attached, now())?)?;
+    for (key, time) in [Key::MOD_WSGI_QUEUE_START, Key::MOD_WSGI_DAEMON_START].into_iter().zip(job.handed_over) {
+        if time != 0 {
+            set(state, &environ, key, &*Object::float(attached, seconds(time))?)?;
+        }
+    }
     let slot = Object::integer(attached, thread::slot_number().into())?;
     set(state, &environ, Key::MOD_WSGI_THREAD_ID, &slot)?;
     if let Some(record) = job.record {

@@ -138,6 +138,7 @@ unsafe fn job<'a>(call: &Call<'a>) -> Job<'a> {
         https: call.https != 0,
         head_request: call.head_request != 0,
         request_start: call.request_start,
+        handed_over: [0; 2],
         environ,
         resource: bytes(call.resource),
         record: NonNull::new(call.request_record),

@@ -9,7 +9,7 @@ use model::wire::{HEADER, Header, KEY_LENGTH, ToWorker, WireError};
 use std::hint::black_box;
 use std::io;
 use std::os::fd::AsFd;
-use unix::callback::Private;
+use unix::callback::{Private, is_forked};
 use unix::connection::{Wait, peek, receive, send, set_timeout, shut_down};
 
 /// How much is received at once.
@@ -81,6 +81,7 @@ impl Connection {
 
     /// Receives more; 0 is the end.
     fn fill(&mut self, wait: Wait) -> io::Result<usize> {
+        still_ours()?;
         let start = self.inbox.len();
         self.inbox.resize(start + CHUNK, 0);
         let received = receive(&self.socket, self.inbox.get_mut(start..).unwrap_or_default(), wait);
@@ -133,6 +134,9 @@ impl Connection {
 
     /// Whether the other side said that nothing is of use any more, or went away.
     pub(crate) fn is_aborted(&self) -> bool {
+        if is_forked() {
+            return true;
+        }
         let mut place = [0; HEADER];
         let length = if let Some(found) = self.inbox.first_chunk::<HEADER>() {
             place = *found;
@@ -149,6 +153,7 @@ impl Connection {
 
     /// Sends from the front of `data`; what was sent is removed.
     pub(crate) fn send(&self, data: &mut Vec<u8>, wait: Wait) -> io::Result<()> {
+        still_ours()?;
         let mut sent = 0;
         let result = loop {
             match data.get(sent..) {
@@ -166,6 +171,7 @@ impl Connection {
 
     /// Sends a frame with a descriptor.
     pub(crate) fn send_with(&self, frame: &mut Vec<u8>, descriptor: i32) -> io::Result<()> {
+        still_ours()?;
         let sent = unix::connection::send_with(&self.socket, frame, descriptor)?;
         frame.drain(..sent);
         self.send(frame, Wait::Allowed)
@@ -177,6 +183,11 @@ impl Drop for Connection {
         // Processes that the application forked may still have a copy.
         shut_down(&self.socket);
     }
+}
+
+/// In a process that the application forked the descriptor is closed, and its number may be that of something else.
+fn still_ours() -> io::Result<()> {
+    if is_forked() { Err(io::ErrorKind::NotConnected.into()) } else { Ok(()) }
 }
 
 fn is_welcome(settings: &Worker, header: Header, payload: &[u8]) -> bool {

@@ -3,11 +3,11 @@
 
 use model::event::Level;
 use model::launch::{Worker, control};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use thiserror::Error;
-use unix::callback::Private;
+use unix::callback::{Private, is_forked};
 use unix::connection::{Wait, adopt, receive, receive_with, send, set_timeout};
 
 /// How long the supervisor may take to answer, in milliseconds.
@@ -92,6 +92,11 @@ impl Control {
 
     /// Passes a line on, unless that would mean waiting.
     pub(crate) fn log(&self, level: Level, line: &[u8]) {
+        if is_forked() {
+            // A process that the application forked has no control socket, but the same standard error.
+            let _nobody_reads_it = io::stderr().write_all(&[line, b"\n"].concat());
+            return;
+        }
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let text = format!("{lost} lines of this process were lost: nobody took them in time");

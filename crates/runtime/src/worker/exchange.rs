@@ -6,6 +6,7 @@ use model::event::Level;
 use model::exchange::{Exchange, FileSpan, Head, Outcome, ReadError, SendError};
 use model::wire::{Failure, LONGEST_HEAD, ToServer, ToWorker};
 use std::io;
+use unix::callback::is_forked;
 use unix::connection::Wait;
 
 /// An answer is passed on when this much is gathered.
@@ -198,6 +199,9 @@ impl Exchange for SocketExchange<'_> {
     }
 
     fn log(&mut self, level: Level, line: &[u8]) {
+        if is_forked() {
+            return python::process::log(level, line);
+        }
         if self.out.len() > LOG_LIMIT {
             self.lost += 1;
             return;

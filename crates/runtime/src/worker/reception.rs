@@ -7,6 +7,7 @@
 use super::connection::{Connection, Next};
 use super::exchange::{HeadState, SocketExchange};
 use model::embedded::{Entry, Text};
+use model::environ::Key;
 use model::exchange::Outcome;
 use model::launch::Worker;
 use model::wire::{Call, ToServer, ToWorker};
@@ -18,7 +19,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use unix::callback::Private;
 use unix::connection::{Once, Wait, Watched, accept, set_nonblocking};
 
@@ -243,6 +244,7 @@ impl Reception {
             https: call.https,
             head_request: call.head_request,
             request_start: call.request_start,
+            handed_over: [queue_start(call), now()],
             environ: &environ,
             resource: call.resource,
             record: None,
@@ -260,6 +262,18 @@ impl Reception {
 
 fn entry<'c>(entry: &model::wire::Entry<'c>) -> Entry<'c> {
     Entry { key: entry.key, kind: entry.kind, name: Text::new(entry.name), value: Text::new(entry.value) }
+}
+
+/// When the child began to look for a worker, in microseconds since the epoch, if it says so.
+fn queue_start(call: &Call<'_>) -> i64 {
+    let found = call.environ.iter().rfind(|entry| entry.key == Key::MOD_WSGI_QUEUE_START);
+    let text = found.and_then(|entry| std::str::from_utf8(entry.value).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(0)
 }
 
 /// Says that the application was not called.

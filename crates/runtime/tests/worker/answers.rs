@@ -251,3 +251,87 @@ def application(environ, start_response):
         worker.stop();
     });
 }
+
+#[test]
+fn whoever_takes_nothing_holds_up_no_thread_for_ever() {
+    each(|python| {
+        let mut group = Group::new(python);
+        group.settings.threads = 1;
+        group.settings.socket_timeout = 300;
+        let script = group.script(
+            "much.wsgi",
+            "def application(environ, start_response):
+    start_response('200 OK', [])
+    if environ.get('X') == 'read':
+        environ['wsgi.input'].read()
+    if environ.get('X') == 'write':
+        return [b'x' * 10000000]
+    return []
+",
+        );
+        let worker = group.start();
+        let mut lazy = Vec::new();
+        for word in ["read", "write"] {
+            let mut caller = Caller::new(&group);
+            caller.send(&Request { environ: vec![("X".into(), word.into())], ..Request::to(&script) });
+            lazy.push(caller);
+            assert_eq!(Caller::new(&group).call(Request::to(&script)).end, End::Complete);
+        }
+        worker.stop();
+    });
+}
+
+#[test]
+fn a_log_that_nobody_takes_holds_up_no_request() {
+    each(|python| {
+        let group = Group::new(python);
+        let script = group.script(
+            "logs.wsgi",
+            "def application(environ, start_response):
+    for number in range(20000):
+        print('line', number)
+    open(environ['X'], 'w').close()
+    start_response('200 OK', [])
+    return [b'ok']
+",
+        );
+        let worker = group.start();
+        let mut caller = Caller::new(&group);
+        let written = group.directory.join("written");
+        let request = Request { environ: vec![("X".into(), written.to_str().unwrap().into())], ..Request::to(&script) };
+        caller.send(&request);
+        for _ in 0..2000 {
+            if written.exists() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(written.exists());
+        let answer = caller.finish(request);
+        assert_eq!((answer.end, answer.text()), (End::Complete, "ok"));
+        let (level, last) = answer.log.last().unwrap();
+        assert!(*level == Level::Warning && last.ends_with("nobody took them in time"), "{last}");
+        worker.stop();
+    });
+}
+
+#[test]
+fn times_tell_where_a_request_waited() {
+    each(|python| {
+        let group = Group::new(python);
+        let script = group.script(
+            "times.wsgi",
+            "def application(environ, start_response):
+    start_response('200 OK', [])
+    names = ('request_start', 'queue_start', 'daemon_start', 'application_start')
+    times = [environ['mod_wsgi.' + name] for name in names]
+    return [str(times[0] < times[1] < times[2] <= times[3] and (times[1], environ['mod_wsgi.request_start'])).encode()]
+",
+        );
+        let worker = group.start();
+        let environ = vec![("mod_wsgi.queue_start".to_owned(), "1700000001500000".to_owned())];
+        let answer = Caller::new(&group).call(Request { environ, ..Request::to(&script) });
+        assert_eq!(answer.text(), "(1700000001.5, 1700000000.0)");
+        worker.stop();
+    });
+}

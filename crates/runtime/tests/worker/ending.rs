@@ -150,6 +150,45 @@ def application(environ, start_response):
 }
 
 #[test]
+fn a_copy_of_the_process_writes_to_nothing_of_ours() {
+    each(|python| {
+        let group = Group::new(python);
+        let script = group.script(
+            "fork.wsgi",
+            "import os, sys
+def application(environ, start_response):
+    start_response('200 OK', [])
+    child = os.fork()
+    if child == 0:
+        # Numbers that were ours.
+        files = [open(environ['X'] + str(number), 'wb') for number in range(20)]
+        print('from the copy')
+        print('and more', file=sys.stderr)
+        try:
+            environ['wsgi.input'].read()
+        except OSError:
+            os._exit(3)
+        os._exit(4)
+    return [str(os.waitpid(child, 0)[1] >> 8).encode()]
+",
+        );
+        let mut worker = group.start();
+        let file = group.directory.join("file-");
+        let environ = vec![("X".to_owned(), file.to_str().unwrap().to_owned())];
+        let mut caller = Caller::new(&group);
+        let answer = caller.call(Request { environ, ..Request::to(&script) });
+        assert_eq!((answer.end, answer.text(), answer.receptions), (End::Complete, "3", 1), "{answer:?}");
+        for number in 0..20 {
+            assert_eq!(fs::read(format!("{}{number}", file.display())).unwrap(), b"");
+        }
+        let output = worker.output();
+        assert!(output.contains("from the copy\n") && output.contains("and more\n"), "{output}");
+        worker.tell_stop();
+        assert!(worker.ended().success());
+    });
+}
+
+#[test]
 fn a_copy_of_the_process_that_returns_answers_nothing() {
     each(|python| {
         let group = Group::new(python);
