@@ -19,7 +19,7 @@ use python::callback::{Arguments, guard};
 use python::object::{Answer, Attached, Object};
 use python::process::{self, Process};
 use python::state::attached_module as imported;
-use reception::Reception;
+use reception::{Reception, stack_size};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
@@ -150,7 +150,8 @@ fn start(life: &'static Life) {
         process::stop();
         return;
     }
-    let opening = thread::Builder::new().name("wsgi-start".to_owned()).spawn(move || {
+    let starter = thread::Builder::new().name("wsgi-start".to_owned());
+    let opening = starter.stack_size(stack_size(life.supervisor.settings)).spawn(move || {
         guard("preload", || preload_all(life, process));
         give_up_unless(life, life.reception.open(process));
         life.supervisor.control.ready();

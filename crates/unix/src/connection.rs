@@ -169,11 +169,6 @@ impl Watched {
         Ok(self.0.add(connection, event)?)
     }
 
-    /// Removes a connection that is about to be closed.
-    pub fn forget(&self, connection: &impl AsFd) {
-        let _it_was_not_there = self.0.delete(connection);
-    }
-
     /// The name of one that is ready; `None` if there is none after so many milliseconds, or for another reason.
     #[must_use]
     pub fn wait(&self, milliseconds: Option<u16>) -> Option<u64> {

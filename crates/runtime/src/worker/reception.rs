@@ -23,6 +23,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use unix::callback::Private;
 use unix::connection::{Once, Wait, Watched, accept, set_nonblocking};
 
+/// Bytes of a thread's stack if nothing is said: what threads of C programs have, and Python code is used to.
+const STACK: usize = 8 << 20;
 /// What is waited for besides connections, whose names are higher.
 const LISTENER: u64 = 0;
 const STOP: u64 = 1;
@@ -83,10 +85,8 @@ impl Reception {
 
     /// Starts the threads.
     pub(crate) fn open(&'static self, process: &'static Process) -> io::Result<()> {
-        let stack = usize::try_from(self.settings.stack_size).unwrap_or(0);
         for number in 1..=self.settings.threads {
-            let builder = thread::Builder::new().name(format!("wsgi-{number}"));
-            let builder = if stack > 0 { builder.stack_size(stack) } else { builder };
+            let builder = thread::Builder::new().name(format!("wsgi-{number}")).stack_size(stack_size(self.settings));
             self.threads.fetch_add(1, Ordering::AcqRel);
             let spawned = builder.spawn(move || {
                 let _thread = Leaving(self);
@@ -262,6 +262,11 @@ impl Reception {
 
 fn entry<'c>(entry: &model::wire::Entry<'c>) -> Entry<'c> {
     Entry { key: entry.key, kind: entry.kind, name: Text::new(entry.name), value: Text::new(entry.value) }
+}
+
+/// Bytes of the stack of a thread that runs Python code.
+pub(crate) fn stack_size(settings: &Worker) -> usize {
+    usize::try_from(settings.stack_size).ok().filter(|size| *size > 0).unwrap_or(STACK)
 }
 
 /// When the child began to look for a worker, in microseconds since the epoch, if it says so.

@@ -158,6 +158,31 @@ fn settings_of_the_group_hold() {
 }
 
 #[test]
+fn deep_recursion_is_python_s_to_stop() {
+    each(|python| {
+        let group = Group::new(python);
+        let script = group.script(
+            "deep.wsgi",
+            "import functools, sys
+sys.setrecursionlimit(6000)
+@functools.lru_cache(maxsize=None)
+def down(number):
+    return down(number + 1)
+def application(environ, start_response):
+    start_response('200 OK', [])
+    try:
+        down(0)
+    except RecursionError:
+        return [b'stopped']
+",
+        );
+        let worker = group.start();
+        assert_eq!(Caller::new(&group).call(Request::to(&script)).text(), "stopped");
+        worker.stop();
+    });
+}
+
+#[test]
 fn threads_run_at_once_and_processes_share_a_listener() {
     each(|python| {
         let mut group = Group::new(python);
