@@ -38,8 +38,9 @@ build: need-build build-module ## build the module and its runtime into target/m
 
 .PHONY: build-module
 build-module:
-	$(CARGO) build --release --locked -p mod_wsgi_rs -p wsgi-runtime
+	$(CARGO) build --release --locked -p mod_wsgi_rs -p wsgi-runtime -p wsgi-supervisor
 	@packaging/place.sh $(TARGET)/release/lib_mod_wsgi_rs.so $(TARGET)/module _mod_wsgi_rs.abi3.so
+	@packaging/place.sh $(TARGET)/release/wsgi-supervisor $(TARGET)/module wsgi-supervisor
 	@packaging/place.sh $(TARGET)/release/libmod_wsgi_rs.so $(TARGET)/module
 
 .PHONY: module-path

@@ -13,8 +13,8 @@ modules=$("${APXS:-apxs}" -q LIBEXECDIR)
 id=$("${CARGO:-cargo}" run -q --locked -p wsgi-model --example build_id)
 umask 022
 
-put() { # put <file> <place>: whole or not at all, also over a file that is mapped
-    install -D -m 644 "$1" "$2.new.$$"
+put() { # put <file> <place> [<mode>]: whole or not at all, also over a file that is mapped
+    install -D -m "${3:-644}" "$1" "$2.new.$$"
     mv -f "$2.new.$$" "$2"
     echo "$2"
 }
@@ -22,6 +22,7 @@ put() { # put <file> <place>: whole or not at all, also over a file that is mapp
 for runtime in "$built/mod_wsgi_rs.d/$id"/_mod_wsgi_rs.*.so; do
     put "$runtime" "$root$libexec/$id/$(basename "$runtime")"
 done
+put "$built/mod_wsgi_rs.d/$id/wsgi-supervisor" "$root$libexec/$id/wsgi-supervisor" 755
 put "$built/mod_wsgi_rs.so" "$root$modules/mod_wsgi_rs.so"
 
 available=/etc/apache2/mods-available

@@ -18,6 +18,8 @@ else
 fi
 mkdir -p "$(dirname "$final")"
 if ! cmp -s "$library" "$final"; then
-    install -m 644 "$library" "$final.new.$$"
+    mode=644
+    [ "$name" != wsgi-supervisor ] || mode=755
+    install -m "$mode" "$library" "$final.new.$$"
     mv -f "$final.new.$$" "$final"
 fi

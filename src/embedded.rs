@@ -4,11 +4,11 @@
 //! Python starts in a child only, on a thread of its own, when an alias or a request needs it. Requests wait until it is ready;
 //! where it cannot start, the reason is logged once and they are refused. The thread ends Python with the child.
 
-pub mod exchange;
 mod layout;
 pub mod search;
 mod settings;
 mod start;
+pub mod table;
 
 use crate::apache::log;
 use crate::apache::pool::Pool;
@@ -18,11 +18,12 @@ use crate::apache::server::Server;
 use crate::boundary::callbacks;
 use crate::config::ServerConfig;
 use crate::environ::Environ;
-use exchange::Exchange;
+use crate::exchange::Exchange;
 use model::directive::value::OnOff;
 use model::embedded::options::Options;
-use model::embedded::{Call, Ending, HostTable, MainEnd, Setup, Table, Text};
+use model::embedded::{Call, HostTable, MainEnd, Setup, Table, Text};
 use model::event::{Event, Level};
+use model::exchange::Outcome;
 use model::resolve::{Refusal, Target};
 use settings::Configuration;
 use std::collections::HashSet;
@@ -95,6 +96,11 @@ pub fn open_runtime(_parent: Parent, pool: Pool<'_>) {
     pool.on_clear(|| *RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) = None);
 }
 
+/// The directory of the runtime files, for the supervisor.
+pub fn runtime_descriptor() -> Option<OwnedFd> {
+    RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.try_clone().ok()
+}
+
 /// Where the runtime files may lie: beside the module, or where the package puts them.
 fn runtime_places() -> Vec<PathBuf> {
     let module = unix::library::file_of(&crate::wsgi_module);
@@ -150,15 +156,12 @@ fn needs(main: Server<'_>) -> (Vec<(String, String)>, bool) {
 
 /// Whether this child runs requests for the target's process group: those without one. In tests it stands in for all
 /// groups, so that routing can be tested before there are daemon processes.
-pub fn stands_in_for(target: &Target<'_>) -> Result<(), Refusal> {
-    if target.process_group.is_empty() || *IN_A_TEST {
-        return Ok(());
-    }
-    Err(Refusal::DaemonModeMissing(String::from_utf8_lossy(&target.process_group).into_owned()))
+pub fn stands_in_for(target: &Target<'_>) -> bool {
+    target.process_group.is_empty() || *IN_A_TEST
 }
 
 /// Whether httpd was started by the tests, as an environment variable of its own says.
-static IN_A_TEST: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MOD_WSGI_RS_TEST").is_some());
+pub static IN_A_TEST: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MOD_WSGI_RS_TEST").is_some());
 
 fn startup() -> Option<&'static Startup> {
     // SAFETY: [CHILD] null, or leaked by `child_started`.
@@ -291,7 +294,7 @@ impl Startup {
 }
 
 /// When the script was changed last, in microseconds; httpd has looked already if it is the file asked for.
-fn modified(request: &Request<'_>, script: &[u8]) -> i64 {
+pub fn modified(request: &Request<'_>, script: &[u8]) -> i64 {
     if script == request.file_name() {
         request.file_modified()
     } else {
@@ -323,7 +326,7 @@ impl Python {
         script: Script<'_>,
         environ: &Environ<'r>,
         exchange: &mut Exchange<'r>,
-    ) -> Ending {
+    ) -> Outcome {
         let call = Call {
             application_group: Text::new(&script.target.application_group),
             script: Text::new(script.target.script),
@@ -340,7 +343,7 @@ impl Python {
         };
         let context = ptr::from_mut(exchange).cast();
         // SAFETY: [TABLE] Python is ready and this thread holds no interpreter; [EXCHANGE] the context outlives the call.
-        unsafe { (self.table.handle)(&raw const call, &raw const exchange::TABLE, context) }
+        table::outcome(unsafe { (self.table.handle)(&raw const call, &raw const table::TABLE, context) })
     }
 }
 

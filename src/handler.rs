@@ -8,16 +8,18 @@ use crate::apache::log;
 use crate::apache::process::Child;
 use crate::apache::request::{Request, Verdict};
 use crate::config::{ServerConfig, directory_settings};
-use crate::embedded::exchange::Exchange;
-use crate::embedded::{self, Script};
+use crate::daemon::{self, Channel};
+use crate::embedded::{self, Python, Script};
 use crate::environ::{Choices, Environ};
+use crate::exchange::Exchange;
 use crate::facts;
 use model::directive::value::OnOff;
 use model::event::Event;
 use model::proxy::Trust;
-use model::resolve::{Facts, Refusal, Route, Rules, resolve};
+use model::resolve::{Facts, Refusal, Route, Rules, Target, resolve};
 use model::script::HookScript;
 use model::settings::DirectorySettings;
+use std::sync::Arc;
 
 /// Handles a request whose handler is one of ours; others are declined before anything else is looked at.
 pub fn handle(child: Child, request: Request<'_>) -> Verdict {
@@ -58,8 +60,7 @@ fn answer<'r>(
 fn serve(child: Child, mut request: Request<'_>, facts: &Facts<'_>, rules: Rules<'_>) -> Result<Verdict, Refusal> {
     let variables = |name: &str| facts::variable(&request, name);
     let target = resolve(facts, rules, &variables)?;
-    embedded::stands_in_for(&target)?;
-    let python = embedded::python(child)?;
+    let runner = runner(child, &target)?;
 
     request.clear_content_type();
     let choices = Choices {
@@ -75,8 +76,30 @@ fn serve(child: Child, mut request: Request<'_>, facts: &Facts<'_>, rules: Rules
         reloading: *rules.directory.script_reloading(),
         shows_record: *rules.directory.pass_apache_request(),
     };
-    let ending = python.run(&request, script, &environ, &mut exchange);
-    Ok(exchange.finish(ending))
+    let outcome = match &runner {
+        Runner::Child(python) => python.run(&request, script, &environ, &mut exchange),
+        Runner::Group(channel) => daemon::run(channel, request, script, &environ, &mut exchange)?,
+    };
+    Ok(exchange.finish(outcome))
+}
+
+/// Who runs the application.
+enum Runner {
+    /// This process.
+    Child(Python),
+    /// The processes of a group.
+    Group(Arc<Channel>),
+}
+
+fn runner(child: Child, target: &Target<'_>) -> Result<Runner, Refusal> {
+    if embedded::stands_in_for(target) {
+        return embedded::python(child).map(Runner::Child);
+    }
+    let process_group = String::from_utf8_lossy(&target.process_group).into_owned();
+    match daemon::channel(&process_group) {
+        Some(channel) => Ok(Runner::Group(channel)),
+        None => Err(Refusal::GroupUnavailable { process_group, reason: "its processes were not started".to_owned() }),
+    }
 }
 
 /// Refuses requests whose access a script should decide: access scripts do not run yet, and nobody comes in unasked.

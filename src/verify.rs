@@ -111,7 +111,7 @@ fn views<'a>(main: Server<'a>, around: &'a Around) -> Vec<View<'a>> {
 }
 
 /// The users of this machine, and httpd's own.
-struct Machine;
+pub struct Machine;
 
 impl Accounts for Machine {
     fn user(&self, name: &str) -> Option<User> {

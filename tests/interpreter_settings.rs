@@ -3,18 +3,21 @@
 //! interpreters with a GIL of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
-use harness::{Httpd, Mode, Python, Site, event, modes, skip, wait};
+use harness::{Httpd, Mode, Python, Site, embedded, event, modes, skip, wait};
 use std::thread;
 
 modes! {
-    search_paths_come_in_layers,
-    the_interval_is_that_of_the_process,
-    an_interval_for_one_of_several_has_no_effect,
     an_interpreter_can_have_a_gil_of_its_own,
-    an_own_gil_needs_a_newer_python,
     sections_choose_who_has_a_gil,
     interpreters_with_gils_serve_many_requests,
     interpreters_with_gils_end_like_others,
+}
+
+embedded! {
+    search_paths_come_in_layers,
+    the_interval_is_that_of_the_process,
+    an_interval_for_one_of_several_has_no_effect,
+    an_own_gil_needs_a_newer_python,
 }
 
 fn site(mode: Mode, python: &Python, config: &str) -> Site {
@@ -137,7 +140,11 @@ fn an_own_gil_needs_a_newer_python(mode: Mode) {
         assert_eq!(httpd.count(event::OWN_GIL_UNSUPPORTED), 1, "once in each child");
     }
     let elsewhere = section("process-group=apart", "WSGIPerInterpreterGIL On") + "WSGIDaemonProcess apart";
-    assert_eq!(ask(&site(mode, &python, &elsewhere).start(), "/s", "6 * 7"), "42");
+    let httpd = site(mode, &python, &elsewhere).start();
+    // The processes of that group say so, and only they.
+    httpd.expect_text("process group 'apart': WSGIRS0118");
+    assert_eq!(ask(&httpd, "/s", "6 * 7"), "42");
+    httpd.wait_for_log("process group 'apart': WSGIRS0118");
 }
 
 /// Intervals belong to GILs, so they tell who has one.

@@ -11,19 +11,22 @@
     reason = "test code"
 )]
 
-use harness::{Connection, Httpd, Mode, Mpm, Site, census, modes, stress};
+use harness::{Connection, Httpd, Mode, Mpm, Site, census, embedded, modes, stress};
 use std::thread;
 
 modes! {
     ten_thousand_requests_at_a_time_of_fifty,
     every_kind_of_answer_under_load,
     requests_for_many_interpreters_at_a_time,
+    #[ignore = "takes a minute"]
+    memory_is_flat_over_two_hundred_thousand_requests,
+}
+
+embedded! {
     a_large_chunked_upload_is_read_in_pieces,
     memory_is_flat_over_many_requests,
     #[ignore = "takes a minute"]
     a_gigabyte_of_chunks_is_read_in_pieces,
-    #[ignore = "takes a minute"]
-    memory_is_flat_over_two_hundred_thousand_requests,
 }
 
 fn hello_site(mode: Mode) -> Site {

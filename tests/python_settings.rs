@@ -2,7 +2,7 @@
 //! What the directives for Python's start and end do to applications in httpd's children, with each Python that suites use.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
-use harness::{Httpd, Mode, Python, Site, event, modes, wait};
+use harness::{Httpd, Mode, Python, Site, embedded, event, modes, wait};
 
 modes! {
     assertions_and_documentation_are_left_out,
@@ -11,14 +11,17 @@ modes! {
     a_seed_fixes_hashes,
     a_random_seed_is_random_whatever_the_environment_says,
     compiled_files_are_written_unless_forbidden,
-    eggs_have_their_place,
     nothing_of_python_runs_at_the_end_if_it_is_not_destroyed,
     standard_streams_can_be_forbidden,
-    a_single_process_keeps_its_streams,
     signal_handlers_are_not_registered,
     signal_handlers_can_be_allowed,
     a_fork_has_signals_of_its_own,
     capital_letters_need_not_count,
+}
+
+embedded! {
+    eggs_have_their_place,
+    a_single_process_keeps_its_streams,
     the_record_of_the_request_is_shown_on_demand,
     free_threading_needs_another_python,
 }

@@ -152,15 +152,6 @@ fn headers_set_by_other_modules_are_checked_too() {
 }
 
 #[test]
-fn a_process_group_is_refused_while_there_are_no_daemons() {
-    let httpd =
-        site().config("WSGIDaemonProcess site\nWSGIScriptAlias /d \"@APPS@/environ.py\" process-group=site").start();
-    httpd.expect(event::DAEMON_MODE_MISSING);
-    httpd.get("/d").expect(500);
-    httpd.get("/e").expect(200);
-}
-
-#[test]
 fn a_thread_that_never_ends_is_reported_when_the_child_ends() {
     let source = "import threading\nimport time\n\nthreading.Thread(target=time.sleep, args=(600,), daemon=False).start()\n\n\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n";
     let httpd = Site::new(Mode::Embedded)

@@ -7,7 +7,7 @@ use super::process::{self, Child, Parent};
 use super::request::{Request, Verdict};
 use super::server::Server;
 use crate::boundary::{callbacks, quiet_panics};
-use crate::{alias, embedded, ffi, handler, verify};
+use crate::{alias, daemon, embedded, ffi, handler, verify};
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
@@ -81,6 +81,10 @@ callbacks! {
             let pool = unsafe { Pool::new(pool) };
             process::add_to_banner(pool, c"mod_wsgi_rs/0.1.0");
             embedded::open_runtime(Parent(()), pool);
+            // SAFETY: [CONF] as above.
+            if let Some(main) = unsafe { Server::new(server) } {
+                daemon::start(Parent(()), pool, main);
+            }
         }
         ffi::OK
     }

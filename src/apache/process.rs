@@ -4,8 +4,11 @@
 use super::bytes;
 use super::pool::Pool;
 use super::server::Server;
+use crate::boundary::callbacks;
 use crate::ffi;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// Proof that the code runs in httpd's parent, in its only thread. Made by the hooks.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +29,73 @@ pub fn is_testing() -> bool {
     // SAFETY: [HTTPD] a query without side effects, usable in every phase.
     let mode = unsafe { ffi::ap_state_query(ffi::AP_SQ_RUN_MODE) };
     mode == ffi::AP_SQ_RM_CONFIG_TEST || mode == ffi::AP_SQ_RM_CONFIG_DUMP
+}
+
+/// Whether httpd ends, as opposed to reading its configuration again.
+pub fn is_ending() -> bool {
+    // SAFETY: [HTTPD] a query without side effects, usable in every phase.
+    unsafe { ffi::ap_state_query(ffi::AP_SQ_MAIN_STATE) == ffi::AP_SQ_MS_EXITING }
+}
+
+/// The path of a file for running processes: `name` below `ServerRoot`, or one in httpd's own directory for such files.
+pub fn run_time_path(_parent: Parent, pool: Pool<'_>, name: Option<&str>) -> Option<PathBuf> {
+    let path = match name {
+        // SAFETY: [POOL] the configuration pool; the name ends with NUL.
+        Some(name) => unsafe { ffi::ap_server_root_relative(pool.as_ptr(), pool.text(name.as_bytes())) },
+        // SAFETY: [POOL] as above.
+        None => unsafe { ffi::ap_runtime_dir_relative(pool.as_ptr(), c"wsgi".as_ptr()) },
+    };
+    // SAFETY: [CSTR] null, or text in the pool.
+    unsafe { bytes(path) }.map(|path| PathBuf::from(OsStr::from_bytes(path)))
+}
+
+/// What is done when a watched process has ended.
+pub type Ended = fn(Parent, u32);
+
+/// A process that httpd watches over.
+struct Watched {
+    record: ffi::apr_proc_t,
+    ended: Ended,
+}
+
+/// Lets httpd know of a process that this module started, whatever generation it is of: `ended` is called when it has.
+pub fn watch(_parent: Parent, main: Server<'_>, pid: u32, ended: Ended) {
+    let record = ffi::apr_proc_t {
+        pid: i32::try_from(pid).unwrap_or(0),
+        in_: std::ptr::null_mut(),
+        out: std::ptr::null_mut(),
+        err: std::ptr::null_mut(),
+    };
+    // SAFETY: [POOL] the pool of the whole process, which lives as long as it.
+    let pool = unsafe { Pool::new(main.process_pool()) };
+    let watched = pool.keep(Watched { record, ended });
+    // SAFETY: [POOL] just kept, and alive as long as the pool.
+    let record = unsafe { &raw mut (*watched).record };
+    // SAFETY: [POOL] the record lives as long as the pool; the callback takes what it is documented to get.
+    unsafe {
+        let nothing = std::ptr::null_mut();
+        ffi::apr_proc_other_child_register(record, Some(child_changed), watched.cast(), nothing, pool.as_ptr());
+    }
+}
+
+/// The same, where the server is not at hand.
+pub fn watch_from_anywhere(parent: Parent, pid: u32, ended: Ended) {
+    Server::with_main(|main| watch(parent, *main, pid, ended));
+}
+
+callbacks! {
+    /// A process that was watched has ended, or httpd's watch over it does.
+    fn child_changed(reason: c_int, data: *mut c_void, _status: c_int), or (); {
+        if reason != ffi::APR_OC_REASON_DEATH as c_int && reason != ffi::APR_OC_REASON_LOST as c_int {
+            return;
+        }
+        // SAFETY: [POOL] what `watch` kept, with which the callback was registered.
+        let watched = unsafe { &*data.cast::<Watched>() };
+        let (pid, ended) = (watched.record.pid, watched.ended);
+        // SAFETY: [HTTPD] the data that it was registered with.
+        unsafe { ffi::apr_proc_other_child_unregister(data) };
+        ended(Parent(()), u32::try_from(pid).unwrap_or(0));
+    }
 }
 
 /// The numbers of `User` and `Group`.
@@ -99,6 +169,22 @@ pub fn description(child: Child) -> &'static [u8] {
 pub fn built(child: Child) -> &'static [u8] {
     // SAFETY: [HTTPD] only reads.
     fixed(child, unsafe { ffi::ap_get_server_built() })
+}
+
+/// The same, for as long as the configuration of `server` lives.
+pub fn built_of<'s>(_server: &Server<'s>) -> &'s [u8] {
+    // SAFETY: [HTTPD] only reads.
+    let built = unsafe { ffi::ap_get_server_built() };
+    // SAFETY: [CSTR] static text.
+    unsafe { bytes(built) }.unwrap_or_default()
+}
+
+/// The name of the MPM, for as long as the configuration of `server` lives.
+pub fn mpm_of<'s>(_server: &Server<'s>) -> &'s [u8] {
+    // SAFETY: [HTTPD] only reads.
+    let name = unsafe { ffi::ap_show_mpm() };
+    // SAFETY: [CSTR] static text.
+    unsafe { bytes(name) }.unwrap_or_default()
 }
 
 /// The name of the MPM.

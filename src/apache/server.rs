@@ -6,6 +6,7 @@ use crate::ffi;
 use model::directive::Origin;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 /// A server record that lives for `'s`, at most until the configuration is read again.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +60,17 @@ impl<'s> Server<'s> {
     pub fn admin(&self) -> Option<&'s [u8]> {
         // SAFETY: [CSTR] part of the server record.
         unsafe { bytes(self.record().server_admin) }
+    }
+
+    /// `Timeout`
+    pub fn timeout(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.record().timeout).unwrap_or(0))
+    }
+
+    /// The pool of the whole process.
+    pub fn process_pool(&self) -> *mut ffi::apr_pool_t {
+        // SAFETY: [CONF] null or the record of the process, which lives as long as it.
+        unsafe { self.record().process.as_ref() }.map_or(std::ptr::null_mut(), |process| process.pool)
     }
 
     /// Whether this is a virtual host.

@@ -216,6 +216,14 @@ impl Registry {
         visible.then_some(&declared.group).ok_or(Unselectable::Hidden)
     }
 
+    /// All groups, by where they were declared.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<&Declared> {
+        let mut all: Vec<_> = self.0.values().collect();
+        all.sort_by(|one, other| (&one.group.origin, &one.group.name).cmp(&(&other.group.origin, &other.group.name)));
+        all
+    }
+
     /// All groups, in no order.
     pub fn all(&self) -> impl Iterator<Item = &Declared> {
         self.0.values()

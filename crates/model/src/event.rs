@@ -310,12 +310,6 @@ events! {
         cause "A name is taken from %{{ENV:...}} and the variable is unset or empty."
         outcome "500; an unset variable never selects embedded mode or an interpreter."
         action "Set the variable, for instance with SetEnv, wherever the directive applies.";
-    312 Error DaemonModeMissing { process_group: String }
-        "process group '{process_group}' was selected, but this version has no daemon processes yet"
-        cause "A request resolves to a process group; this version runs embedded mode only."
-        outcome "500."
-        action "Use embedded mode, or keep using the reference module for this site for now.";
-
     313 Error GroupUnknown { process_group: String, script: String }
         "'{script}' was not run: no WSGIDaemonProcess declares a process group named '{process_group}'"
         cause "A request selects a process group that the configuration does not have; names are compared exactly."
@@ -341,6 +335,29 @@ events! {
         cause "A script decides who may come in, and this version does not run scripts for access and authentication."
         outcome "500, or 403 where a group is required; nobody is let in unasked."
         action "Use httpd's own access rules, or keep using the reference module for this site for now.";
+
+    318 Error GroupUnavailable { process_group: String, script: String, reason: String }
+        "'{script}' was not run: process group '{process_group}' cannot be reached: {reason}"
+        cause "No process of the group accepted the request within connect-timeout: none could be started, or all are busy and the queue is full."
+        outcome "503 with Retry-After."
+        action "Look for messages about the group's processes; raise processes, threads or listen-backlog if they are busy.";
+
+    401 Error WorkerLost { process_group: String, script: String, reason: String }
+        "the process of group '{process_group}' that ran '{script}' is lost: {reason}"
+        cause "The process died, was killed, was silent for longer than socket-timeout, or said something that makes no sense."
+        outcome "502, or 504 if it was silent; a visibly cut-off answer if a part of it had left."
+        action "Look for messages about the group's processes just before.";
+    402 Critical SupervisorFailed { reason: String }
+        "the processes of the process groups could not be started: {reason}"
+        cause "The supervisor of the process groups could not be started or did not answer."
+        outcome "Requests for process groups get 503; everything else is served."
+        action "Read the reason; is the package completely installed?";
+
+    403 Error SupervisorLost { pid: u32 }
+        "the supervisor of the process groups (pid {pid}) has ended; another one is started"
+        cause "The process that watches over the processes of the groups was killed or has stopped at a defect."
+        outcome "A new one starts the groups' processes again; requests that were running are lost, others wait."
+        action "Find out what killed it; report it if nothing did.";
 
     501 Critical Panicked { place: String, message: String }
         "a defect in mod_wsgi_rs was caught at {place}: {message}"
@@ -386,7 +403,7 @@ events! {
 }
 
 /// Numbers that were used once and mean nothing any more.
-pub const RETIRED: &[u16] = &[];
+pub const RETIRED: &[u16] = &[312];
 
 #[cfg(test)]
 mod tests {

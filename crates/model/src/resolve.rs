@@ -117,8 +117,8 @@ pub enum Refusal {
     GroupRestricted(String),
     #[error("dispatch script cannot run yet")]
     DispatchMissing(String),
-    #[error("daemon mode missing")]
-    DaemonModeMissing(String),
+    #[error("process group unavailable")]
+    GroupUnavailable { process_group: String, reason: String },
     #[error("python unavailable")]
     PythonUnavailable,
     #[error("python starting")]
@@ -141,16 +141,15 @@ impl Refusal {
             | Self::GroupUnknown(_)
             | Self::GroupNotVisible(_)
             | Self::DispatchMissing(_)
-            | Self::DaemonModeMissing(_)
             | Self::PythonUnavailable => 500,
-            Self::PythonStarting { .. } => 503,
+            Self::PythonStarting { .. } | Self::GroupUnavailable { .. } => 503,
         }
     }
 
     /// After how many seconds the client may try again.
     #[must_use]
     pub fn retry_after(&self) -> Option<u32> {
-        matches!(self, Self::PythonStarting { .. }).then_some(5)
+        matches!(self, Self::PythonStarting { .. } | Self::GroupUnavailable { .. }).then_some(5)
     }
 
     /// What is logged.
@@ -183,7 +182,9 @@ impl Refusal {
             Self::GroupNotVisible(group) => Event::GroupNotVisible { process_group: group.clone(), server, script },
             Self::GroupRestricted(group) => Event::GroupRestricted { process_group: group.clone(), script },
             Self::DispatchMissing(hook) => Event::DispatchMissing { hook: hook.clone(), script },
-            Self::DaemonModeMissing(process_group) => Event::DaemonModeMissing { process_group: process_group.clone() },
+            Self::GroupUnavailable { process_group, reason } => {
+                Event::GroupUnavailable { process_group: process_group.clone(), script, reason: reason.clone() }
+            }
             Self::PythonUnavailable => Event::PythonUnavailable { script },
             Self::PythonStarting { seconds } => Event::PythonStarting { script, seconds: *seconds },
         }

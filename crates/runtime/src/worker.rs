@@ -190,8 +190,12 @@ fn watch(life: &'static Life) {
         while supervisor.control.told() != Told::Stop {
             wait_for([&supervisor.control], None);
         }
-        // What the script does about it, and when it ends, is its own affair.
-        return terminate();
+        // What the script does about it, and when it ends, is its own affair. Python may be about to wait when a signal
+        // comes, and then notices only the next one.
+        loop {
+            terminate();
+            thread::sleep(Duration::from_millis(200));
+        }
     }
     let mut stage = Stage::Serving;
     loop {

@@ -146,6 +146,17 @@ impl Stream {
     }
 }
 
+/// Whether the other side of a socket has closed it, as far as can be told without taking anything out of it.
+#[must_use]
+pub fn peer_has_closed(socket: std::os::fd::BorrowedFd<'_>) -> bool {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    match nix::sys::socket::recv(socket.as_raw_fd(), &mut [0], flags) {
+        Ok(length) => length == 0,
+        Err(Errno::EAGAIN | Errno::EINTR) => false,
+        Err(_) => true,
+    }
+}
+
 fn received(message: ControlMessageOwned) -> Vec<OwnedFd> {
     let ControlMessageOwned::ScmRights(numbers) = message else { return Vec::new() };
     // SAFETY: [KERNEL] just received, and nobody else knows them.

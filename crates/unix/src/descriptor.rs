@@ -21,6 +21,13 @@ pub(crate) fn duplicate_from(descriptor: RawFd, lowest: RawFd) -> io::Result<Own
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
+/// Whether the descriptor is of a regular file.
+#[must_use]
+pub fn is_regular(descriptor: &OwnedFd) -> bool {
+    let copy = descriptor.try_clone().map(std::fs::File::from);
+    copy.and_then(|file| file.metadata()).is_ok_and(|data| data.is_file())
+}
+
 /// Opens a directory only to name files in it, closed on exec. Whoever holds the descriptor reaches the directory
 /// without searching the directories above it.
 pub fn open_directory(path: &Path) -> io::Result<OwnedFd> {

@@ -20,6 +20,11 @@ pub fn sealed(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// Lets whoever reads the file begin at its start.
+pub fn rewind(descriptor: &OwnedFd) -> io::Result<()> {
+    io::Seek::rewind(&mut File::from(descriptor.try_clone()?))
+}
+
 /// A pipe: what is written into the second comes out of the first.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?)
@@ -47,6 +52,20 @@ pub fn start(program: &Path, arguments: &[String], descriptors: Vec<RawFd>) -> i
     // SAFETY: [FORK] between fork and exec only system calls are made, and nothing is allocated.
     unsafe { command.pre_exec(keep) };
     command.spawn().map(|child| child.id())
+}
+
+/// Whether a byte comes out of the pipe within `patience`.
+#[must_use]
+pub fn answers(mut pipe: File, patience: std::time::Duration) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let wait = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    let readable = poll(&mut [PollFd::new(std::os::fd::AsFd::as_fd(&pipe), PollFlags::POLLIN)], wait);
+    readable.is_ok_and(|count| count > 0) && io::Read::read(&mut pipe, &mut [0]).is_ok_and(|length| length == 1)
+}
+
+/// Writes a byte into a pipe, whether or not somebody reads it.
+pub fn tell(pipe: &OwnedFd, byte: u8) {
+    let _ = nix::unistd::write(pipe, &[byte]);
 }
 
 /// Waits for process `pid`, a child of this one, until it has ended or `patience` is over; whether it has ended.
@@ -80,8 +99,7 @@ mod tests {
         assert!(File::from(plan.try_clone().expect("a copy")).write_all(b"more").is_err());
         let (reader, writer) = pipe().expect("a pipe");
         let script = format!("cat <&{} >&{}", plan.as_raw_fd(), writer.as_raw_fd());
-        // The position is shared with this process.
-        std::io::Seek::rewind(&mut File::from(plan.try_clone().expect("a copy"))).expect("a file");
+        rewind(&plan).expect("a file");
         let descriptors = vec![plan.as_raw_fd(), writer.as_raw_fd()];
         let pid = start(Path::new("/bin/sh"), &["-c".to_owned(), script], descriptors).expect("a program");
         drop(writer);

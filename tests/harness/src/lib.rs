@@ -41,5 +41,18 @@ macro_rules! modes {
         mod embedded {
             $( #[test] $(#[$meta])* fn $name() { super::$name($crate::Mode::Embedded) } )+
         }
+        mod daemon {
+            $( #[test] $(#[$meta])* fn $name() { super::$name($crate::Mode::Daemon) } )+
+        }
+    };
+}
+
+/// Runs each scenario in embedded mode only, for what concerns httpd's children themselves.
+#[macro_export]
+macro_rules! embedded {
+    ($($(#[$meta:meta])* $name:ident),+ $(,)?) => {
+        mod embedded_only {
+            $( #[test] $(#[$meta])* fn $name() { super::$name($crate::Mode::Embedded) } )+
+        }
     };
 }

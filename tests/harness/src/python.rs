@@ -33,6 +33,12 @@ impl Python {
         [11, 13].into_iter().filter_map(Self::find).collect()
     }
 
+    /// The folders of the shared libraries of all versions, as the dynamic linker wants them.
+    pub fn libraries() -> String {
+        let all = MINORS.into_iter().filter_map(Self::look).filter(|python| python.prefix != Path::new("/usr"));
+        all.map(|python| python.prefix.join("lib").display().to_string()).collect::<Vec<_>>().join(":")
+    }
+
     /// Every supported version.
     pub fn all() -> Vec<Self> {
         MINORS.into_iter().filter_map(Self::find).collect()

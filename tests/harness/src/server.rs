@@ -5,8 +5,9 @@ use crate::census::{self, Census};
 use crate::client::{Connection, Request};
 use crate::ledger::{self, Entry, Ledger};
 use crate::module::httpd_program;
+use crate::python::Python;
 use crate::response::Response;
-use crate::site::Site;
+use crate::site::{Mode, Site};
 use crate::wait;
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -73,6 +74,11 @@ impl Httpd {
         }
         let _ = fs::remove_dir_all(&root);
         Err(said)
+    }
+
+    /// Where its applications run.
+    pub fn mode(&self) -> Mode {
+        self.site.mode()
     }
 
     /// The port it listens on.
@@ -340,6 +346,8 @@ fn launch(site: &Site, root: &Path, port: u16) -> Result<Child, String> {
     // The prefork MPM ends by sending SIGTERM to its whole process group.
     command.process_group(0);
     quiet(&mut command);
+    // Copies of a Python do not find their shared library by themselves when they are started as programs.
+    command.env("LD_LIBRARY_PATH", Python::libraries());
     command.envs(site.variables.iter().map(|(name, value)| (name, Site::replace(value, root, port))));
     let streams = [output.try_clone().expect("a descriptor"), output];
     let [stdout, stderr] = streams.map(Stdio::from);

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub enum Mode {
     /// In httpd's children.
     Embedded,
+    /// In the processes of a group named `tests`.
+    Daemon,
 }
 
 /// httpd's ways of spreading work over processes and threads.
@@ -267,6 +269,10 @@ impl Site {
         };
         if let Some(home) = home {
             text.push_str(&format!("WSGIPythonHome \"{}\"\n", home.display()));
+        }
+        if self.mode == Mode::Daemon {
+            text.push_str(&format!("WSGIDaemonProcess tests threads={} python-path=\"@APPS@\"\n", self.threads));
+            text.push_str("WSGIProcessGroup tests\n");
         }
         text.push_str("WSGIPythonPath \"@APPS@\"\n");
         text.push_str(&self.config);

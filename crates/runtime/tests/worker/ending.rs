@@ -257,7 +257,12 @@ while True:
             match way {
                 "message" => worker.tell_stop(),
                 "end of file" => worker.hang_up(),
-                _ => kill(Pid::from_raw(worker.pid() as i32), Signal::SIGTERM).unwrap(),
+                // Python may be about to sleep when the first one comes.
+                _ => {
+                    while !worker.ended_within(Duration::from_millis(200)) {
+                        kill(Pid::from_raw(worker.pid() as i32), Signal::SIGTERM).unwrap();
+                    }
+                }
             }
             let status = worker.ended();
             assert!(status.success(), "{way}: {status} {} {:?}", worker.output(), worker.log);

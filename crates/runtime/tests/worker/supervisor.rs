@@ -192,7 +192,19 @@ impl Running {
         self.control = None;
     }
 
-    /// Waits for the end of the process.
+    /// Whether it ends within `patience`.
+    pub fn ended_within(&mut self, patience: Duration) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < patience {
+            if self.child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        false
+    }
+
+    /// Waits until it has ended.
     pub fn ended(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {

@@ -1,73 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The server's side of a request that runs in this process: the methods that the WSGI code calls, as a C table.
+//! The exchange of a request that runs in this process, as the C table through which the WSGI code calls it.
 //!
 //! Called on the request's thread, from inside `Table::handle`.
 
-use crate::apache::body::Body;
-use crate::apache::log;
-use crate::apache::request::{Request, Verdict};
-use crate::apache::response::Answer;
 use crate::boundary::callbacks;
-use model::directive::value::OnOff;
+use crate::exchange::Exchange;
 use model::embedded::{Ending, EndingKind, ExchangeTable, Flag, Pair, Text};
 use model::event::Level;
-use model::exchange::{FileSpan, Head, ReadError, SendError};
+use model::exchange::{FileSpan, Head, Outcome, ReadError, SendError};
 use std::ffi::{c_int, c_void};
 use std::os::fd::RawFd;
-
-/// A request's body, answer and log.
-#[derive(Debug)]
-pub struct Exchange<'r> {
-    request: Request<'r>,
-    body: Body<'r>,
-    answer: Answer<'r>,
-    sendfile: OnOff,
-}
 
 /// The functions that a pointer to an [`Exchange`] is handed over with.
 pub static TABLE: ExchangeTable =
     ExchangeTable { read_body, send_head, send_data, send_file, flush, log: write_log, is_aborted };
 
-impl<'r> Exchange<'r> {
-    /// Nothing read, nothing answered.
-    pub fn new(request: Request<'r>, sendfile: OnOff) -> Self {
-        Self { request, body: Body::new(request), answer: Answer::new(request), sendfile }
-    }
-
-    /// Does what the WSGI code's ending asks for. As long as nothing has left, httpd can make an error page instead.
-    pub fn finish(&mut self, ending: Ending) -> Verdict {
-        if self.body.was_answered() && !self.answer.has_left() {
-            return Verdict::Done;
-        }
-        let left = self.answer.has_left();
-        match ending.kind {
-            // The client's absence is no failure of the answer; whatever was queued cannot reach it.
-            EndingKind::Complete => {
-                let _ = self.answer.end();
-            }
-            EndingKind::Refused if !left => return self.replace(ending.status),
-            EndingKind::Truncated if !left => return self.replace(500),
-            EndingKind::ClientGone if !left => return self.replace(400),
-            EndingKind::Refused | EndingKind::Truncated | EndingKind::ClientGone => self.answer.cut_off(),
-        }
-        Verdict::Done
-    }
-
-    /// The answer, unless an input filter has given its own, to which nothing may be added.
-    fn open_answer(&mut self) -> Result<&mut Answer<'r>, SendError> {
-        if self.body.was_answered() { Err(SendError::Failed) } else { Ok(&mut self.answer) }
-    }
-
-    fn read(&mut self, into: &mut [u8]) -> Result<usize, ReadError> {
-        if self.answer.has_left() {
-            self.request.forget_continue();
-        }
-        self.body.read(into)
-    }
-
-    fn replace(&mut self, status: u16) -> Verdict {
-        self.answer.withdraw();
-        Verdict::Status(status)
+/// The outcome that an ending stands for.
+pub fn outcome(ending: Ending) -> Outcome {
+    match ending.kind {
+        EndingKind::Complete => Outcome::Complete,
+        EndingKind::Refused => Outcome::Refused(ending.status),
+        EndingKind::Truncated => Outcome::Truncated,
+        EndingKind::ClientGone => Outcome::ClientGone,
     }
 }
 
@@ -77,7 +31,8 @@ fn with<R>(context: *mut c_void, work: impl FnOnce(&mut Exchange<'_>) -> R) -> R
     work(unsafe { &mut *context.cast::<Exchange<'_>>() })
 }
 
-fn slice<'c>(text: Text<'c>) -> &'c [u8] {
+/// The bytes of a text.
+pub fn slice<'c>(text: Text<'c>) -> &'c [u8] {
     let (start, length) = text.parts();
     // SAFETY: [TEXT] made from a slice that lives for 'c.
     unsafe { std::slice::from_raw_parts(start, length) }
@@ -108,28 +63,25 @@ callbacks! {
         let pairs = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(headers, count) } };
         let headers: Vec<_> = pairs.iter().map(|pair| (slice(pair.name), slice(pair.value))).collect();
         let head = Head { status, reason: slice(reason), headers: &headers };
-        send_code(with(context, |exchange| exchange.open_answer()?.head(&head)))
+        send_code(with(context, |exchange| exchange.head(&head)))
     }
 
     fn send_data(context: *mut c_void, data: Text<'_>) -> c_int, or FAILED; {
-        send_code(with(context, |exchange| exchange.open_answer()?.data(slice(data))))
+        send_code(with(context, |exchange| exchange.data(slice(data))))
     }
 
     fn send_file(context: *mut c_void, descriptor: RawFd, offset: u64, length: u64) -> c_int, or FAILED; {
         let Ok(copy) = unix::descriptor::duplicate(descriptor) else { return FAILED };
         let span = FileSpan { descriptor, offset, length };
-        send_code(with(context, |exchange| {
-            let sendfile = exchange.sendfile;
-            exchange.open_answer()?.file(copy, span, sendfile)
-        }))
+        send_code(with(context, |exchange| exchange.file(copy, span)))
     }
 
     fn flush(context: *mut c_void) -> c_int, or FAILED; {
-        send_code(with(context, |exchange| exchange.open_answer()?.flush()))
+        send_code(with(context, |exchange| exchange.flush()))
     }
 
     fn write_log(context: *mut c_void, level: Level, line: Text<'_>), or (); {
-        with(context, |exchange| log::request_line(&exchange.request, level, slice(line)));
+        with(context, |exchange| exchange.log(level, slice(line)));
     }
 
     fn is_aborted(context: *mut c_void) -> Flag, or 0; {

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the supervisor and the workers of a group are told, made from the configuration.
+
+#![forbid(unsafe_code)]
+
+use crate::apache::pool::Pool;
+use crate::apache::process::{self, Parent};
+use crate::apache::server::Server;
+use crate::config::ServerConfig;
+use crate::verify::Machine;
+use model::configuration::files::identity;
+use model::daemon::Group;
+use model::directive::value::HashSeed;
+use model::launch::{self, ProcessSettings, Worker};
+use model::settings::ServerSettings;
+use model::wire::KEY_LENGTH;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Interpreters in one worker.
+const INTERPRETER_LIMIT: usize = 256;
+/// The longest header line of an answer where nothing is said.
+const HEADER_LIMIT: u64 = 32768;
+/// How long ending interpreters may take if a worker's end has no limit.
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(3600);
+
+/// Where sockets have their names for an instant: the directory of `WSGISocketPrefix`, or httpd's own for such files.
+pub fn socket_directory(parent: Parent, pool: Pool<'_>, main: Server<'_>) -> io::Result<PathBuf> {
+    let settings = ServerConfig::of(&main).map(|config| &config.written.settings);
+    let prefix = settings.map(|settings| settings.socket_prefix().as_str()).filter(|prefix| !prefix.is_empty());
+    let path = process::run_time_path(parent, pool, prefix);
+    let directory = path.as_deref().and_then(std::path::Path::parent).map(std::path::Path::to_owned);
+    directory.ok_or_else(|| io::Error::other("WSGISocketPrefix names no directory"))
+}
+
+/// Everything about one group.
+pub fn group(main: Server<'_>, group: &Group, listener: i32, key: [u8; KEY_LENGTH]) -> launch::Group {
+    let silent = ServerConfig::default();
+    let config = ServerConfig::of(&main).unwrap_or(&silent);
+    let settings = &config.written.settings;
+    let options = &group.options;
+    let python = Some(options.python_home()).filter(|home| !home.as_str().is_empty());
+    let python = python.unwrap_or_else(|| settings.python_home().clone());
+    let python = if python.as_str().is_empty() { env!("MOD_WSGI_RS_DEFAULT_PYTHON").into() } else { python };
+    launch::Group {
+        name: group.name.clone(),
+        origin: group.origin.to_string(),
+        listener,
+        processes: options.processes().0,
+        identity: identity(Some(group), &Machine),
+        process: process_settings(group, settings),
+        python: python.as_str().to_owned(),
+        python_arguments: arguments(settings),
+        shutdown_timeout: milliseconds(options.shutdown_timeout().0),
+        worker: worker(main, group, config, key),
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Arguments of the interpreter for directives that are settings of Python's own.
+fn arguments(settings: &ServerSettings) -> Vec<String> {
+    let mut arguments = Vec::new();
+    if let Some(level) = &settings.python_optimize {
+        arguments.extend((0..level.value.0.min(2)).map(|_| "-O".to_owned()));
+    }
+    if settings.dont_write_bytecode().is_on() {
+        arguments.push("-B".to_owned());
+    }
+    for warning in &settings.python_warnings().0 {
+        arguments.extend(["-W".to_owned(), warning.clone()]);
+    }
+    arguments
+}
+
+fn process_settings(group: &Group, settings: &ServerSettings) -> ProcessSettings {
+    let options = &group.options;
+    let mut environment = Vec::new();
+    let mut set = |name: &str, value: &str| {
+        if !value.is_empty() {
+            environment.push((name.to_owned(), value.to_owned()));
+        }
+    };
+    set("LANG", options.lang().as_str());
+    set("LC_ALL", options.locale().as_str());
+    match settings.python_hash_seed.as_ref().map(|seed| seed.value) {
+        Some(HashSeed::Random) => set("PYTHONHASHSEED", "random"),
+        Some(HashSeed::Fixed(seed)) => set("PYTHONHASHSEED", &seed.to_string()),
+        None => {}
+    }
+    let path = |path: Option<&model::directive::value::AbsolutePath>| path.map(|path| path.0.clone());
+    ProcessSettings {
+        umask: options.umask().map(|mask| mask.0),
+        chroot: path(options.chroot.as_ref()),
+        home: path(options.home.as_ref()),
+        environment,
+        cpu_priority: options.cpu_priority().0,
+        cpu_time_limit: options.cpu_time_limit().0.as_secs(),
+        memory_limit: options.memory_limit().0,
+        virtual_memory_limit: options.virtual_memory_limit().0,
+        no_new_privileges: false,
+    }
+}
+
+fn worker(main: Server<'_>, group: &Group, config: &ServerConfig, key: [u8; KEY_LENGTH]) -> Worker {
+    let options = &group.options;
+    let settings = &config.written.settings;
+    let title = options.display_name().as_str().replace("%{GROUP}", &format!("(wsgi:{})", group.name));
+    let shutdown = Some(options.shutdown_timeout().0).filter(|time| !time.is_zero()).unwrap_or(LONGEST_SHUTDOWN);
+    let header = Some(options.header_buffer_size().0).filter(|size| *size != 0).unwrap_or(HEADER_LIMIT);
+    let timeout = Some(options.socket_timeout().0).filter(|time| !time.is_zero());
+    Worker {
+        build_id: model::BUILD_ID.to_owned(),
+        group: group.name.clone(),
+        key,
+        threads: options.threads().0,
+        processes: options.processes().0,
+        multiprocess: options.processes.is_some(),
+        stack_size: options.stack_size().0,
+        title,
+        python_path: options.python_path().0,
+        home: options.home.as_ref().map(|home| home.0.clone()),
+        python_eggs: options.python_eggs().0,
+        locale: options.locale().0,
+        switch_interval: options.switch_interval().map(|interval| interval.0),
+        interpreters: config.written.interpreters.clone(),
+        preloads: preloads(main, &group.name),
+        destroy_interpreters: settings.destroy_interpreter().is_on(),
+        case_sensitive: settings.case_sensitivity().is_on(),
+        interpreter_limit: INTERPRETER_LIMIT,
+        shutdown_milliseconds: milliseconds(shutdown),
+        socket_timeout: milliseconds(timeout.unwrap_or_else(|| main.timeout())),
+        header_limit: usize::try_from(header).unwrap_or(usize::MAX),
+        server_version: process::version(),
+        server_description: text(process::banner(&main)),
+        mpm_name: text(process::mpm_of(&main)),
+        server_built: text(process::built_of(&main)),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The scripts that the group's processes load when they start, each with its interpreter.
+fn preloads(main: Server<'_>, group: &str) -> Vec<(String, String)> {
+    let mut preloads = Vec::new();
+    for settings in main.chain().filter_map(|server| ServerConfig::of(&server)).map(|config| &config.written.settings) {
+        for import in &settings.import_scripts().0 {
+            if import.options.process_group().name() == group {
+                preloads.push((import.options.application_group().name().to_owned(), import.path.clone()));
+            }
+        }
+        for alias in &settings.script_aliases().0 {
+            if let Some((process_group, application_group)) = alias.preload().filter(|(name, _)| *name == group) {
+                debug_assert_eq!(process_group, group);
+                preloads.push((application_group.to_owned(), alias.target.clone()));
+            }
+        }
+    }
+    let mut known = std::collections::HashSet::new();
+    preloads.retain(|preload| known.insert(preload.clone()));
+    preloads
+}

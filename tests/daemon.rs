@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Process groups: who their processes are, what happens when they die or cannot start, and what they can reach.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+
+use harness::{Httpd, Mode, Module, Python, Response, Site, event, skip, wait};
+use std::collections::HashSet;
+
+/// Answers the value of the expression in the query.
+const EVALUATE: &str = "import os, sys, threading, urllib.parse\n\n\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [str(eval(urllib.parse.unquote(environ['QUERY_STRING']))).encode()]\n";
+
+fn site(groups: &str) -> Site {
+    Site::new(Mode::Embedded).file("apps/v.py", EVALUATE).config(groups).config("WSGIScriptAlias /v \"@APPS@/v.py\"")
+}
+
+fn one(options: &str) -> Site {
+    site(&format!("WSGIDaemonProcess one {options}\nWSGIProcessGroup one"))
+}
+
+fn ask(httpd: &Httpd, expression: &str) -> Response {
+    let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    httpd.get(&format!("/v?{encoded}"))
+}
+
+#[track_caller]
+fn value(httpd: &Httpd, expression: &str) -> String {
+    let answer = ask(httpd, expression);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.text()
+}
+
+fn pid(httpd: &Httpd) -> u32 {
+    value(httpd, "os.getpid()").parse().expect("a number")
+}
+
+#[test]
+fn an_application_runs_outside_of_httpd() {
+    let httpd = one("").start();
+    assert!(!httpd.children().contains(&pid(&httpd)));
+    assert_eq!(value(&httpd, "environ['mod_wsgi.process_group']"), "one");
+    assert_eq!(value(&httpd, "sys.argv"), "['mod_wsgi']");
+    assert_eq!(value(&httpd, "environ['wsgi.multithread'], environ['wsgi.multiprocess']"), "(True, False)");
+}
+
+#[test]
+fn a_group_runs_as_its_user() {
+    if !harness::site::is_root() {
+        return skip::skipped("only root can change users");
+    }
+    let httpd = one("user=games group=games supplementary-groups=man umask=0027 home=/tmp processes=1").start();
+    assert_eq!(
+        value(&httpd, "os.getresuid() == (5,) * 3 or os.getresuid()"),
+        value(&httpd, "__import__('pwd').getpwnam('games').pw_uid and True")
+    );
+    assert_eq!(value(&httpd, "__import__('grp').getgrgid(os.getegid()).gr_name"), "games");
+    assert_eq!(
+        value(&httpd, "sorted(__import__('grp').getgrgid(gid).gr_name for gid in os.getgroups())"),
+        "['games', 'man']"
+    );
+    assert_eq!(value(&httpd, "oct(os.umask(0o27))"), "0o27");
+    assert_eq!(value(&httpd, "os.getcwd()"), "/tmp");
+    assert_eq!(value(&httpd, "environ['wsgi.multiprocess']"), "True");
+}
+
+#[test]
+fn processes_of_a_group_share_the_requests() {
+    let httpd = one("processes=3 threads=1").workers(1, 16).start();
+    let seen = wait::poll(wait::PATIENCE, || {
+        let answers = std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..12)
+                .map(|_| scope.spawn(|| value(&httpd, "__import__('time').sleep(0.02) or os.getpid()")))
+                .collect();
+            asked.into_iter().map(|one| one.join().expect("an answer")).collect::<HashSet<_>>()
+        });
+        (answers.len() == 3).then_some(answers)
+    });
+    assert!(seen.is_some(), "not all three processes were used");
+}
+
+#[test]
+fn a_process_that_dies_is_replaced() {
+    let httpd = one("").start();
+    let first = pid(&httpd);
+    httpd.expect(event::WORKER_LOST).tolerate_text("");
+    ask(&httpd, "os.kill(os.getpid(), 9)").expect(502);
+    let second = wait::poll(wait::PATIENCE, || {
+        let answer = ask(&httpd, "os.getpid()");
+        (answer.status == 200).then(|| answer.text())
+    });
+    assert_ne!(second.expect("a new process"), first.to_string());
+}
+
+#[test]
+fn a_group_that_cannot_start_is_unavailable_and_others_are_not() {
+    let httpd = site("WSGIDaemonProcess one python-home=/nonexistent connect-timeout=1\nWSGIDaemonProcess two")
+        .config("<Location /v>\nWSGIProcessGroup %{ENV:GROUP}\n</Location>\nSetEnvIf X-Group (.+) GROUP=$1")
+        .start();
+    httpd.expect(event::FILE_DOUBTFUL).tolerate_text("");
+    let ask = |group: &str| httpd.request("GET", "/v?1").header("X-Group", group).send();
+    ask("two").expect(200);
+    httpd.get("/static.txt").expect(200);
+}
+
+#[test]
+fn each_group_has_its_own_python() {
+    let Some(other) = Python::versions()
+        .into_iter()
+        .find(|python| Some(&python.prefix) != Python::usual().map(|usual| usual.prefix).as_ref())
+    else {
+        return skip::skipped("only one Python");
+    };
+    let httpd =
+        site(&format!("WSGIDaemonProcess one\nWSGIDaemonProcess two python-home=\"{}\"", other.prefix.display()))
+            .config("<Location /v>\nWSGIProcessGroup %{ENV:GROUP}\n</Location>\nSetEnvIf X-Group (.+) GROUP=$1")
+            .start();
+    let version = |group: &str| httpd.request("GET", "/v?sys.version_info[:2]").header("X-Group", group).send().text();
+    assert_ne!(version("one"), version("two"));
+}
+
+#[test]
+fn a_process_holds_only_its_own_descriptors() {
+    let httpd = one("").start();
+    let open = value(
+        &httpd,
+        "sorted(os.readlink('/proc/self/fd/' + n) for n in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + n))",
+    );
+    assert!(!open.contains("error.log") && !open.contains(&format!(":{}", httpd.port())), "{open}");
+}
+
+#[test]
+fn a_group_without_processes_answers_503_when_its_queue_is_full() {
+    let httpd = one("python-home=/nonexistent listen-backlog=1 connect-timeout=1 socket-timeout=2").start();
+    httpd.expect(event::GROUP_UNAVAILABLE).tolerate_text("");
+    let answers = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..6).map(|_| scope.spawn(|| ask(&httpd, "1").status)).collect();
+        asked.into_iter().map(|one| one.join().expect("an answer")).collect::<Vec<_>>()
+    });
+    assert!(answers.iter().all(|status| matches!(status, 503 | 504)), "{answers:?}");
+    assert!(answers.contains(&503), "{answers:?}");
+    httpd.get("/static.txt").expect(200);
+}
+
+#[test]
+fn a_killed_supervisor_is_replaced_and_nothing_is_orphaned() {
+    let httpd = one("").start();
+    let worker = pid(&httpd);
+    let supervisor = harness::census::parent(worker).expect("a parent");
+    assert!(httpd.children().contains(&supervisor));
+    httpd.expect(event::SUPERVISOR_LOST).tolerate_text("");
+    harness::server::send_signal(supervisor, "KILL");
+    let other = wait::poll(wait::PATIENCE, || {
+        let answer = ask(&httpd, "os.getpid()");
+        (answer.status == 200 && answer.text() != worker.to_string()).then(|| answer.text())
+    });
+    assert!(other.is_some(), "no new process");
+    wait::until("the old process to end", || (!harness::census::is_running(worker)).then_some(()));
+}
+
+#[test]
+fn a_supervisor_that_cannot_start_is_explained() {
+    let module = std::fs::read(Module::Ours.file().expect("the module")).expect("the module");
+    let httpd = one("").file("alone/mod_wsgi_rs.so", module).module_path("@ROOT@/alone/mod_wsgi_rs.so").start();
+    httpd.expect(event::SUPERVISOR_FAILED).expect(event::GROUP_UNAVAILABLE).tolerate(event::RUNTIME_MISSING);
+    ask(&httpd, "1").expect(503);
+    httpd.get("/static.txt").expect(200);
+}
