@@ -19,7 +19,7 @@ use crate::apache::process::{self, Parent};
 use crate::apache::server::Server;
 use crate::config::ServerConfig;
 use crate::embedded;
-use model::daemon::Registry;
+use model::daemon::{Owner, Registry};
 use model::event::{Event, Level};
 use model::launch::Plan;
 use model::wire::KEY_LENGTH;
@@ -48,6 +48,8 @@ pub struct Channel {
     address: OwnedFd,
     /// Opens connections.
     key: [u8; KEY_LENGTH],
+    /// Who must own the scripts that it runs.
+    owner: Option<Owner>,
     /// How long a request waits for a connection.
     connect_timeout: Duration,
     /// How long it waits for the next bytes; `None` is httpd's `Timeout`.
@@ -126,7 +128,8 @@ fn open(
         listeners.push(listening.listener);
         let socket_timeout = Some(options.socket_timeout().0).filter(|time| !time.is_zero());
         let connect_timeout = options.connect_timeout().0;
-        let channel = Channel { address: listening.address, key, connect_timeout, socket_timeout };
+        let owner = plan::owner(options);
+        let channel = Channel { address: listening.address, key, owner, connect_timeout, socket_timeout };
         channels.insert(declared.group.name.clone(), Arc::new(channel));
     }
     let patience = planned.iter().map(|group| group.shutdown_timeout).max().unwrap_or(0);

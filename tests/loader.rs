@@ -2,7 +2,7 @@
 //! When Python cannot be had: one numbered event in each child, 500 for the requests concerned, everything else served.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
-use harness::{Httpd, Mode, Module, Python, Site, event, site, skip};
+use harness::{Httpd, Mode, Module, Python, Site, event, site, skip, wait};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -24,8 +24,10 @@ fn assert_explained(httpd: &Httpd, number: u16) {
     assert_eq!(httpd.count(event::PYTHON_UNAVAILABLE), 3, "one line for each request");
     assert_eq!(httpd.children(), [pid], "the child lives");
     httpd.graceful();
-    httpd.get("/e").expect(500);
-    assert_eq!(httpd.count(number), 2, "the next child explains itself too");
+    wait::until("the next child to explain itself too", || {
+        httpd.get("/e").expect(500);
+        (httpd.count(number) == 2).then_some(())
+    });
 }
 
 fn make(folder: &Path, files: &[&str]) {

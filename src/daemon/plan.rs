@@ -8,8 +8,9 @@ use crate::apache::process::{self, Parent};
 use crate::apache::server::Server;
 use crate::config::ServerConfig;
 use crate::verify::Machine;
+use model::configuration::Accounts;
 use model::configuration::files::identity;
-use model::daemon::Group;
+use model::daemon::{Group, GroupOptions, Owner};
 use model::directive::value::HashSeed;
 use model::launch::{self, ProcessSettings, Worker};
 use model::settings::ServerSettings;
@@ -55,6 +56,16 @@ pub fn group(main: Server<'_>, group: &Group, listener: i32, key: [u8; KEY_LENGT
         shutdown_timeout: milliseconds(options.shutdown_timeout().0),
         worker: worker(main, group, config, key),
     }
+}
+
+/// Who must own the scripts of the group. An account that is gone owns nothing, so nothing is run then.
+pub fn owner(options: &GroupOptions) -> Option<Owner> {
+    const NOBODY: u32 = u32::MAX;
+    if let Some(name) = &options.script_user {
+        return Some(Owner::User(Machine.user(name.as_str()).map_or(NOBODY, |user| user.uid)));
+    }
+    let name = options.script_group.as_ref()?;
+    Some(Owner::Group(Machine.group(name.as_str()).unwrap_or(NOBODY)))
 }
 
 fn milliseconds(time: Duration) -> u64 {

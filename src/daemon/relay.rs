@@ -13,11 +13,17 @@ use crate::embedded::table::slice;
 use crate::embedded::{self, Script};
 use crate::environ::Environ;
 use crate::exchange::Exchange;
+use model::daemon::Ownership;
 use model::event::Event;
 use model::exchange::{FileSpan, Head, Outcome};
 use model::resolve::{Refusal, Target};
 use model::wire::{Call, Entry, Failure, ToServer, ToWorker};
+use std::ffi::OsStr;
+use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How much of a body is read at a time.
@@ -37,6 +43,7 @@ pub fn run(
 ) -> Result<Outcome, Refusal> {
     let group = || String::from_utf8_lossy(&script.target.process_group).into_owned();
     let unavailable = |reason: String| Refusal::GroupUnavailable { process_group: group(), reason };
+    check_owner(channel, request).map_err(|problem| Refusal::ScriptOwner { process_group: group(), problem })?;
     let call = call(request, script, environ);
     let timeout = channel.socket_timeout.or_else(|| request.server().map(|server| server.timeout()));
     let deadline = Instant::now() + channel.connect_timeout;
@@ -52,6 +59,23 @@ pub fn run(
         }
     }
     Err(unavailable("its processes do not start the request".to_owned()))
+}
+
+/// Whether the file asked for and its directory belong to whom the group wants.
+fn check_owner(channel: &Channel, request: Request<'_>) -> Result<(), String> {
+    let Some(owner) = channel.owner else { return Ok(()) };
+    let file = Path::new(OsStr::from_bytes(request.file_name()));
+    let ownership = |path: &Path| {
+        let data = fs::metadata(path).ok()?;
+        Some(Ownership { uid: data.uid(), gid: data.gid(), mode: data.mode() })
+    };
+    let directory = file.parent().unwrap_or(file);
+    for path in [file, directory] {
+        if let Some(problem) = owner.objection(&path.display().to_string(), ownership(path)) {
+            return Err(problem);
+        }
+    }
+    Ok(())
 }
 
 fn call<'c>(request: Request<'c>, script: Script<'c>, environ: &'c Environ<'c>) -> Call<'c> {

@@ -230,6 +230,42 @@ impl Registry {
     }
 }
 
+/// Who must own a script and its directory: `script-user` or `script-group`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// This user; nobody else may write.
+    User(u32),
+    /// This group of users; the world may not write.
+    Group(u32),
+}
+
+/// Owner and permissions of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ownership {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// The permission bits.
+    pub mode: u32,
+}
+
+impl Owner {
+    /// What is wrong with the owner or the permissions of `name`; missing information is wrong, too.
+    #[must_use]
+    pub fn objection(self, name: &str, found: Option<Ownership>) -> Option<String> {
+        let Some(Ownership { uid, gid, mode }) = found else { return Some(format!("'{name}' cannot be examined")) };
+        let (owned, others) = match self {
+            Self::User(wanted) => (uid == wanted, 0o022),
+            Self::Group(wanted) => (gid == wanted, 0o002),
+        };
+        if !owned {
+            return Some(format!("'{name}' belongs to user {uid} and group {gid}"));
+        }
+        (mode & others != 0).then(|| format!("others may write to '{name}'"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +287,16 @@ mod tests {
         assert_eq!(select("site", "WWW.example.com"), Err(Unselectable::Hidden));
         assert_eq!(select("Site", "www.example.com"), Err(Unselectable::Unknown));
         assert_eq!(select("", "www.example.com"), Err(Unselectable::Unknown));
+    }
+
+    #[test]
+    fn scripts_belong_to_their_owner_and_only_it_may_write() {
+        let file = |uid, gid, mode| Some(Ownership { uid, gid, mode });
+        let objects = |owner: Owner, found| owner.objection("/s", found).is_some();
+        assert!(!objects(Owner::User(5), file(5, 9, 0o755)) && !objects(Owner::Group(9), file(5, 9, 0o775)));
+        assert!(objects(Owner::User(5), file(6, 9, 0o755)) && objects(Owner::Group(9), file(5, 8, 0o755)));
+        assert!(objects(Owner::User(5), file(5, 9, 0o775)) && objects(Owner::Group(9), file(5, 9, 0o777)));
+        assert!(objects(Owner::User(5), None));
     }
 
     #[test]

@@ -342,6 +342,12 @@ events! {
         outcome "503 with Retry-After."
         action "Look for messages about the group's processes; raise processes, threads or listen-backlog if they are busy.";
 
+    319 Error ScriptOwner { process_group: String, problem: String }
+        "a script was not run in process group '{process_group}', because of its script-user or script-group: {problem}"
+        cause "The script or its directory does not belong to the user or group that the process group asks for, or others may write to it."
+        outcome "403."
+        action "Correct owner and permissions of the script and its directory.";
+
     401 Error WorkerLost { process_group: String, script: String, reason: String }
         "the process of group '{process_group}' that ran '{script}' is lost: {reason}"
         cause "The process died, was killed, was silent for longer than socket-timeout, or said something that makes no sense."

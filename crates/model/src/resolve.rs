@@ -117,6 +117,8 @@ pub enum Refusal {
     GroupRestricted(String),
     #[error("dispatch script cannot run yet")]
     DispatchMissing(String),
+    #[error("script of the wrong owner")]
+    ScriptOwner { process_group: String, problem: String },
     #[error("process group unavailable")]
     GroupUnavailable { process_group: String, reason: String },
     #[error("python unavailable")]
@@ -130,7 +132,10 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::ExecutionForbidden | Self::ScriptIsDirectory | Self::GroupRestricted(_) => 403,
+            Self::ExecutionForbidden
+            | Self::ScriptIsDirectory
+            | Self::GroupRestricted(_)
+            | Self::ScriptOwner { .. } => 403,
             Self::ScriptMissing | Self::PathInfoRefused => 404,
             Self::TransferEncodingUnknown => 501,
             Self::ChunkedRefused => 411,
@@ -182,6 +187,9 @@ impl Refusal {
             Self::GroupNotVisible(group) => Event::GroupNotVisible { process_group: group.clone(), server, script },
             Self::GroupRestricted(group) => Event::GroupRestricted { process_group: group.clone(), script },
             Self::DispatchMissing(hook) => Event::DispatchMissing { hook: hook.clone(), script },
+            Self::ScriptOwner { process_group, problem } => {
+                Event::ScriptOwner { process_group: process_group.clone(), problem: problem.clone() }
+            }
             Self::GroupUnavailable { process_group, reason } => {
                 Event::GroupUnavailable { process_group: process_group.clone(), script, reason: reason.clone() }
             }

@@ -55,6 +55,7 @@ numbers! {
     DISPATCH_MISSING = 316 "DispatchMissing",
     HOOK_SCRIPT_MISSING = 317 "HookScriptMissing",
     GROUP_UNAVAILABLE = 318 "GroupUnavailable",
+    SCRIPT_OWNER = 319 "ScriptOwner",
     WORKER_LOST = 401 "WorkerLost",
     SUPERVISOR_FAILED = 402 "SupervisorFailed",
     SUPERVISOR_LOST = 403 "SupervisorLost",
