@@ -80,7 +80,7 @@ if wants serve test bench callgrind valgrind soak; then
 fi
 if wants test; then
     # httxt2dbm, which makes the databases of one test, is in the utilities.
-    packages+=(curl apache2-utils)
+    packages+=(curl apache2-utils openssl)
     # The older peer of the differential tests. Where a system web server is installed, this package would enable
     # itself in it, which is not ours to decide; the tests that need it are then skipped, and say so.
     installed apache2 || packages+=(libapache2-mod-wsgi-py3)
