@@ -2,7 +2,7 @@
 //! Loading and reloading of scripts: names, errors, recovery.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
-use harness::{Httpd, Mode, Site, event, modes};
+use harness::{Httpd, Mode, Site, embedded, event, modes};
 use std::process::Command;
 
 modes! {
@@ -23,11 +23,15 @@ modes! {
     the_source_encoding_is_honoured,
     any_suffix_will_do,
     the_folder_of_the_script_is_not_on_the_path,
-    python_path_is_at_the_front,
-    pth_files_run,
     the_module_has_its_names,
     a_slow_import_does_not_block_other_scripts,
     concurrent_first_requests_load_once,
+}
+
+// `WSGIPythonPath` is for embedded mode; groups have `python-path`.
+embedded! {
+    python_path_is_at_the_front,
+    pth_files_run,
 }
 
 const COUNTING: &str = "COUNT = [0]\n\n\ndef application(environ, start_response):\n    COUNT[0] += 1\n    start_response('200 OK', [])\n    return [b'VERSION %d' % COUNT[0]]\n";
