@@ -52,7 +52,7 @@ runtime: need-build ## build the runtime exactly for one interpreter: PYTHON=/pa
 	@packaging/runtime.sh $(PYTHON) $(TARGET)
 
 .PHONY: test
-test: need-test build-module peer check ## install what is missing, build, run every test
+test: need-test build-module peer check loom ## install what is missing, build, run every test
 	@rm -f $(TARGET)/skipped.txt
 	MOD_WSGI_RS_MODULE=$(MODULE) MOD_WSGI_RS_SKIPPED=$(TARGET)/skipped.txt $(CARGO) test --locked --workspace
 	$(PYTHON) examples/test_serve.py --module $(MODULE) --python $(PYTHON)
@@ -67,6 +67,10 @@ check: need-build ## formatting and lints only
 .PHONY: peer
 peer:
 	@packaging/peer.sh $(PYTHON) $(PEER)
+
+.PHONY: loom
+loom: ## try every order of the steps of admission
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=$(TARGET)/loom $(CARGO) test -q --release --locked -p wsgi-model --lib admission
 
 .PHONY: reference
 reference: ## write docs/reference from the directive and event tables

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod alias;
 pub mod configuration;
 pub mod daemon;

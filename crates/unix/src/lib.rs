@@ -14,5 +14,6 @@ pub mod message;
 pub mod probe;
 pub mod program;
 pub mod readiness;
+pub mod shared;
 pub mod spawn;
 pub mod worker;
