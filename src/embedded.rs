@@ -154,15 +154,6 @@ fn needs(main: Server<'_>) -> (Vec<(String, String)>, bool) {
     (preloads, wanted)
 }
 
-/// Whether this child runs requests for the target's process group: those without one. In tests it stands in for all
-/// groups, so that routing can be tested before there are daemon processes.
-pub fn stands_in_for(target: &Target<'_>) -> bool {
-    target.process_group.is_empty() || *IN_A_TEST
-}
-
-/// Whether httpd was started by the tests, as an environment variable of its own says.
-pub static IN_A_TEST: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MOD_WSGI_RS_TEST").is_some());
-
 fn startup() -> Option<&'static Startup> {
     // SAFETY: [CHILD] null, or leaked by `child_started`.
     unsafe { STARTUP.load(Ordering::Acquire).as_ref() }
@@ -379,9 +370,12 @@ callbacks! {
     }
 }
 
-/// Panics if the tests ask for it, to show that the fence holds.
+/// Whether requests may ask for a panic, as an environment variable of httpd's own says.
+static PANICS_ARE_PLANTED: LazyLock<bool> = LazyLock::new(|| std::env::var_os("MOD_WSGI_RS_PLANT_PANICS").is_some());
+
+/// Panics if a test asks for it, to show that the fence holds.
 pub fn panic_for_a_test(request: &Request<'_>) {
-    if *IN_A_TEST && request.environment().find(c"MOD_WSGI_RS_TEST_PANIC").is_some() {
+    if *PANICS_ARE_PLANTED && request.environment().find(c"MOD_WSGI_RS_PANIC").is_some() {
         #[allow(clippy::panic, reason = "its purpose")]
         {
             panic!("asked for by a test");

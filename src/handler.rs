@@ -92,7 +92,7 @@ enum Runner {
 }
 
 fn runner(child: Child, target: &Target<'_>) -> Result<Runner, Refusal> {
-    if embedded::stands_in_for(target) {
+    if target.process_group.is_empty() {
         return embedded::python(child).map(Runner::Child);
     }
     let process_group = String::from_utf8_lossy(&target.process_group).into_owned();

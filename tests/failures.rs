@@ -202,7 +202,7 @@ fn the_access_log_has_the_status_that_was_sent(mode: Mode) {
 
 fn a_panic_in_the_module_is_a_500(mode: Mode) {
     let httpd =
-        site(mode).variable("MOD_WSGI_RS_TEST", "1").config("SetEnvIf X-Panic yes MOD_WSGI_RS_TEST_PANIC=1").start();
+        site(mode).variable("MOD_WSGI_RS_PLANT_PANICS", "1").config("SetEnvIf X-Panic yes MOD_WSGI_RS_PANIC=1").start();
     httpd.expect(event::PANICKED);
     for _ in 0..3 {
         let panicking = || httpd.request("GET", "/e").header("X-Panic", "yes").send();

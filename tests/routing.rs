@@ -22,9 +22,8 @@ modes! {
     a_mistake_in_htaccess_is_an_error_of_the_request,
 }
 
-/// A site on which groups can be selected although there are no daemon processes yet.
-fn stub(mode: Mode) -> Site {
-    Site::new(mode).mount("/e", "environ.py").variable("MOD_WSGI_RS_TEST", "1")
+fn site(mode: Mode) -> Site {
+    Site::new(mode).mount("/e", "environ.py")
 }
 
 fn group(answer: &Response) -> String {
@@ -36,13 +35,13 @@ fn from(httpd: &Httpd, host: &str) -> Response {
 }
 
 fn a_group_that_nobody_declares_is_an_error_of_the_request(mode: Mode) {
-    let httpd = stub(mode).config("WSGIDaemonProcess site\n<Location /e>\nWSGIProcessGroup Site\n</Location>").start();
+    let httpd = site(mode).config("WSGIDaemonProcess site\n<Location /e>\nWSGIProcessGroup Site\n</Location>").start();
     httpd.expect(event::GROUP_UNKNOWN).expect(event::GROUP_UNRESOLVED);
     httpd.get("/e").expect(500);
 }
 
 fn a_group_of_another_virtual_host_is_not_visible(mode: Mode) {
-    let httpd = stub(mode)
+    let httpd = site(mode)
         .config("WSGIDaemonProcess everywhere")
         .vhost("one.test", "WSGIDaemonProcess one\nWSGIProcessGroup one")
         .vhost("two.test", "WSGIProcessGroup one")
@@ -56,7 +55,7 @@ fn a_group_of_another_virtual_host_is_not_visible(mode: Mode) {
 }
 
 fn a_group_that_is_not_permitted_is_forbidden(mode: Mode) {
-    let httpd = stub(mode)
+    let httpd = site(mode)
         .config("WSGIDaemonProcess one\nWSGIDaemonProcess two\nSetEnvIf X-Group (.*) GROUP=$1")
         .config("<Location /e>\nWSGIProcessGroup %{ENV:GROUP}\nWSGIRestrictProcess one\n</Location>")
         .start();
@@ -69,7 +68,7 @@ fn a_group_that_is_not_permitted_is_forbidden(mode: Mode) {
 }
 
 fn an_unset_or_empty_variable_never_means_embedded_mode(mode: Mode) {
-    let httpd = stub(mode)
+    let httpd = site(mode)
         .config("<Location /e>\nWSGIProcessGroup %{ENV:GROUP}\n</Location>")
         .config("<Location /e/empty>\nSetEnv GROUP \"\"\n</Location>")
         .start();
@@ -80,13 +79,13 @@ fn an_unset_or_empty_variable_never_means_embedded_mode(mode: Mode) {
 }
 
 fn a_dispatch_script_that_cannot_run_refuses_the_request(mode: Mode) {
-    let httpd = stub(mode).config("<Location /e>\nWSGIDispatchScript /srv/dispatch.py\n</Location>").start();
+    let httpd = site(mode).config("<Location /e>\nWSGIDispatchScript /srv/dispatch.py\n</Location>").start();
     httpd.expect(event::DISPATCH_MISSING).expect(event::FILE_DOUBTFUL);
     httpd.get("/e").expect(500);
 }
 
 fn an_access_script_that_cannot_run_lets_nobody_in(mode: Mode) {
-    let httpd = stub(mode).config("<Location /static.txt>\nWSGIAccessScript /srv/access.py\n</Location>").start();
+    let httpd = site(mode).config("<Location /static.txt>\nWSGIAccessScript /srv/access.py\n</Location>").start();
     httpd.expect(event::HOOK_SCRIPT_MISSING).expect(event::FILE_DOUBTFUL);
     httpd.get("/static.txt").expect(500);
     httpd.get("/e").expect(200);
@@ -95,7 +94,7 @@ fn an_access_script_that_cannot_run_lets_nobody_in(mode: Mode) {
 fn a_provider_whose_script_cannot_run_lets_nobody_in(mode: Mode) {
     let httpd = ["auth_basic", "authn_core", "authz_user"]
         .into_iter()
-        .fold(stub(mode), Site::with)
+        .fold(site(mode), Site::with)
         .file("apps/auth.py", "")
         .config("<Location /static.txt>\nAuthType Basic\nAuthName x\nAuthBasicProvider wsgi\nRequire valid-user")
         .config("WSGIAuthUserScript \"@APPS@/auth.py\"\nWSGIAuthGroupScript \"@APPS@/auth.py\"\n</Location>")
@@ -111,10 +110,15 @@ fn a_provider_whose_script_cannot_run_lets_nobody_in(mode: Mode) {
 
 fn an_import_script_is_loaded_before_the_first_request(mode: Mode) {
     let source = "import journal\njournal.note('imported')\n\n\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n";
-    let httpd = stub(mode)
+    let group = match mode {
+        Mode::Embedded => "%{GLOBAL}",
+        Mode::Daemon => "tests",
+    };
+    let import = format!("WSGIImportScript \"@APPS@/i.py\" process-group={group} application-group=early");
+    let httpd = site(mode)
         .file("apps/i.py", source)
         .config("WSGIScriptAlias /i \"@APPS@/i.py\" application-group=early")
-        .vhost("one.test", "WSGIImportScript \"@APPS@/i.py\" process-group=%{GLOBAL} application-group=early")
+        .vhost("one.test", &import)
         .start();
     httpd.wait_for_journal("imported");
     httpd.get("/i").expect_body(b"x");
@@ -123,7 +127,7 @@ fn an_import_script_is_loaded_before_the_first_request(mode: Mode) {
 
 fn a_handler_script_answers_for_files_of_its_handler(mode: Mode) {
     let source = "import environ\n\n\ndef handle_request(request, start_response):\n    return environ.application(request, start_response)\n";
-    let httpd = stub(mode)
+    let httpd = site(mode)
         .file("apps/report.py", source)
         .file("htdocs/one.report", "never shown")
         .config("WSGIHandlerScript Report-Script \"@APPS@/report.py\" application-group=reports")
@@ -139,7 +143,7 @@ fn a_handler_script_answers_for_files_of_its_handler(mode: Mode) {
 }
 
 fn an_aliased_script_is_run_whatever_handler_its_extension_has(mode: Mode) {
-    let httpd = stub(mode)
+    let httpd = site(mode)
         .config("AddHandler cgi-script .py\n<Location /e/none>\nSetHandler None\n</Location>")
         .config("<Location /e/default>\nSetHandler default-handler\n</Location>")
         .start();
@@ -162,7 +166,7 @@ fn a_handler_that_answers_itself_keeps_its_requests(mode: Mode) {
 }
 
 fn doubtful_directives_are_told_in_the_log_with_file_and_line(mode: Mode) {
-    let httpd = stub(mode)
+    let httpd = site(mode)
         .vhost("one.test", "WSGIDaemonProcess one threads=5x")
         .config("<Location /x>\nWSGITrustedProxyHeaders X_Bad\n</Location>")
         .config("WSGILazyInitialization Off")
@@ -179,7 +183,7 @@ fn doubtful_directives_are_told_in_the_log_with_file_and_line(mode: Mode) {
 }
 
 fn doubtful_lines_of_htaccess_are_told_once(mode: Mode) {
-    let httpd = stub(mode)
+    let httpd = site(mode)
         .file("htdocs/.htaccess", "WSGITrustedProxyHeaders X_Bad\n")
         .config("<Directory \"@ROOT@/htdocs\">\nAllowOverride FileInfo\n</Directory>")
         .start();
@@ -192,7 +196,7 @@ fn doubtful_lines_of_htaccess_are_told_once(mode: Mode) {
 }
 
 fn a_mistake_in_htaccess_is_an_error_of_the_request(mode: Mode) {
-    let httpd = stub(mode)
+    let httpd = site(mode)
         .file("htdocs/.htaccess", "WSGIScriptReloading maybe\n")
         .config("<Directory \"@ROOT@/htdocs\">\nAllowOverride FileInfo\n</Directory>")
         .start();

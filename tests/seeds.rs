@@ -5,9 +5,7 @@
 //! holds us to, in other words. Where the pages' paths (`/home`, `/etc/httpd`) or ports would need a machine of its own,
 //! the same configuration stands below the test's root.
 //!
-//! Tests that ask for the name of a process group run without daemon processes: with `MOD_WSGI_RS_TEST` in httpd's
-//! environment a request for a group that may be selected is answered in httpd's child. Tests that need the processes are
-//! ignored. With `MOD_WSGI_RS_MODULE` set to the reference module all of them run, on true daemon processes.
+//! With `MOD_WSGI_RS_MODULE` set to the reference module they ask the reference the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
 #[path = "seeds/application_group.rs"]
@@ -40,13 +38,12 @@ const SCRIPT: &str = "\"@APPS@/identity.py\"";
 fn site() -> Site {
     Site::new(Mode::Embedded)
         .app("identity.py")
-        .variable("MOD_WSGI_RS_TEST", "1")
         .config("WSGISocketPrefix \"@ROOT@/wsgi\"\nCustomLog \"@LOGS@/access.log\" \"%P %U\"")
 }
 
 /// `WSGIDaemonProcess` lines with one small process each.
 fn groups(names: &[&str]) -> String {
-    names.iter().map(|name| format!("WSGIDaemonProcess {name} threads=2\n")).collect()
+    names.iter().map(|name| format!("WSGIDaemonProcess {name} threads=1\n")).collect()
 }
 
 /// `WSGIScriptAlias` lines of the script that tells where it runs.
@@ -66,7 +63,10 @@ impl Facts {
     #[track_caller]
     fn read(answer: &Response) -> Self {
         answer.expect(200);
-        let text = answer.text();
+        Self::of(&answer.text())
+    }
+
+    fn of(text: &str) -> Self {
         let pairs = text.lines().filter_map(|line| line.split_once('='));
         Self(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }

@@ -9,8 +9,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 fn site() -> Site {
-    Site::new(Mode::Embedded).mount("/e", "environ.py").variable("MOD_WSGI_RS_TEST", "1")
+    Site::new(Mode::Embedded).mount("/e", "environ.py")
 }
+
+/// What the supervisor says of a group whose files are doubtful for a reason.
+const CANNOT_START: &str = "process group 'site': worker could not be started";
 
 /// Tests the configuration of a running server; whether httpd accepts it, and what it says.
 fn test(httpd: &Httpd, defines: &[&str]) -> (bool, String) {
@@ -62,7 +65,7 @@ fn a_malformed_directive_stops_the_start_and_is_named() {
 
 #[test]
 fn a_number_with_a_tail_is_told_and_the_server_starts() {
-    let httpd = site().config("WSGIDaemonProcess site threads=none").start();
+    let httpd = site().config("WSGIDaemonProcess site threads=1x").start();
     httpd.expect(event::ARGUMENT_DOUBTFUL);
     httpd.get("/e").expect(200);
     assert!(test(&httpd, &[]).0);
@@ -108,7 +111,7 @@ fn files_that_are_missing_closed_or_of_the_wrong_kind_are_warnings() {
         .config("WSGIScriptAlias /nowhere @ROOT@/no/such/folder/a.wsgi\nWSGIScriptAlias /scripts/ \"@APPS@/\"")
         .config("WSGIDaemonProcess site python-home=@ROOT@/htdocs python-path=@ROOT@/lost home=@APPS@/environ.py")
         .start();
-    httpd.expect(event::FILE_DOUBTFUL);
+    httpd.expect(event::FILE_DOUBTFUL).expect_text(CANNOT_START);
     for text in [
         "missing.wsgi' does not exist",
         "/apps' is a directory",
@@ -140,7 +143,7 @@ fn a_strict_check_looks_as_the_user_concerned() {
     }
     let httpd = site()
         .file("closed/a.wsgi", "")
-        .config("WSGIDaemonProcess site user=nobody group=nogroup")
+        .config("WSGIDaemonProcess site user=nobody group=nogroup home=/")
         .config("WSGIScriptAlias /a @ROOT@/closed/a.wsgi process-group=site")
         .start();
     let folder = httpd.root().join("closed");
@@ -177,7 +180,7 @@ fn files_are_left_alone_where_httpd_s_parent_has_other_threads() {
 #[test]
 fn a_deleted_environment_does_not_stop_a_graceful_restart() {
     let httpd = site().file("venv/bin/python", "").config("WSGIDaemonProcess site python-home=@ROOT@/venv").start();
-    httpd.tolerate(event::FILE_DOUBTFUL);
+    httpd.tolerate(event::FILE_DOUBTFUL).expect_text(CANNOT_START);
     fs::remove_dir_all(httpd.root().join("venv")).expect("a folder");
     httpd.graceful();
     httpd.get("/e").expect(200);

@@ -61,7 +61,7 @@ const CALLABLES: &[&str] =
     &["second", "third", "handle_request", "%{GLOBAL}", "%{ENV:C}", "%{NOPE}", "%", "a.b", "", "two words"];
 
 /// Daemon groups that every world has.
-const GROUPS: &str = "WSGISocketPrefix \"@ROOT@/s\"\nWSGIDaemonProcess g threads=2\n\
+const GROUPS: &str = "WSGISocketPrefix \"@ROOT@/s\"\nWSGIDaemonProcess g threads=1\n\
     WSGIDaemonProcess h threads=1\nWSGIDaemonProcess Mixed threads=1\n\
     WSGIDaemonProcess \"two words\" threads=1\n";
 
@@ -83,8 +83,7 @@ fn script() -> String {
 
 /// Asks every case of a world on one module.
 fn observe(world: &World, module: Module) -> Vec<Observation> {
-    let mut site =
-        Site::new(Mode::Embedded).module(module).with("rewrite").with("headers").variable("MOD_WSGI_RS_TEST", "1");
+    let mut site = Site::new(Mode::Embedded).module(module).with("rewrite").with("headers");
     site = site.variable("FROM_OUTSIDE", "outside").variable("P", "from-outside").variable("G_OUTSIDE", "g");
     site = match (module, Python::system()) {
         (Module::Ours, Some(system)) => site.python(&system),

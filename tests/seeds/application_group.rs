@@ -115,7 +115,6 @@ fn the_two_groups_are_chosen_independently() {
 
 /// The same name in two process groups names two interpreters, each in its processes.
 #[test]
-#[ignore = "needs daemon groups"]
 fn one_name_in_two_process_groups_is_two_interpreters() {
     let httpd = site()
         .config(&format!("{}{}WSGIApplicationGroup same", groups(&["one", "two"]), mounts(&["/one", "/two", "/none"])))
@@ -211,7 +210,6 @@ fn each_child_has_its_own_instance() {
 
 /// In a process group of several processes each has an instance of the named interpreter, for the requests it accepts.
 #[test]
-#[ignore = "needs daemon groups"]
 fn each_process_of_a_group_has_its_own_instance() {
     let httpd = site()
         .config("WSGIDaemonProcess pair processes=2 threads=1\nWSGIProcessGroup pair\nWSGIApplicationGroup same")
@@ -234,7 +232,6 @@ fn each_process_of_a_group_has_its_own_instance() {
 
 /// To get back to exactly the same interpreter takes a group of one process, whichever child has the request.
 #[test]
-#[ignore = "needs daemon groups"]
 fn a_group_of_one_process_always_uses_the_same_interpreter() {
     let httpd = two_children().config(&format!("{}WSGIProcessGroup one", groups(&["one"]))).start();
     let [one, two, again] = ask_both(&httpd);
@@ -264,7 +261,6 @@ fn a_session_can_select_its_process_group() {
 
 /// The same, and each session comes back to its own interpreter.
 #[test]
-#[ignore = "needs daemon groups"]
 fn a_session_comes_back_to_its_own_interpreter() {
     let httpd = sticky().start();
     let all = ["1", "2", "3", "1", "2", "3"].map(|route| visit(&httpd, route));

@@ -74,7 +74,6 @@ fn one_line_assigns_a_set_of_applications() {
 
 /// All applications of a process group run in the same daemon processes.
 #[test]
-#[ignore = "needs daemon groups"]
 fn applications_of_one_group_share_its_processes() {
     let httpd = site()
         .config(&groups(&["one", "two"]))
@@ -132,14 +131,13 @@ fn the_global_group_runs_as_the_user_of_httpd() {
 
 /// The processes of a group are those that its WSGIDaemonProcess line sets up: here as a user of their own.
 #[test]
-#[ignore = "needs daemon groups"]
 fn the_processes_of_a_group_run_as_its_user() {
     let Some((user, group)) = account("games").filter(|_| is_root()) else {
         harness::skip::skipped("needs root and the user games");
         return;
     };
     let httpd = site()
-        .config("WSGIDaemonProcess own user=games group=games threads=2\nWSGIDaemonProcess plain threads=2")
+        .config("WSGIDaemonProcess own user=games group=games threads=1\nWSGIDaemonProcess plain threads=1")
         .config(&mounts(&["/own", "/plain"]))
         .config("<Location /own>\nWSGIProcessGroup own\n</Location>\n<Location /plain>\nWSGIProcessGroup plain\n</Location>")
         .start();

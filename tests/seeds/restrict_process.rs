@@ -67,7 +67,6 @@ fn the_example_selects_as_it_says() {
 
 /// The example on its processes: the groups run as their owners, and no two of them share a process.
 #[test]
-#[ignore = "needs daemon groups"]
 fn the_example_runs_in_the_processes_of_its_groups() {
     let httpd = example(LIST, HTACCESS).start();
     let facts = SELECTED.map(|(target, _)| Facts::read(&visit(&httpd, target)));

@@ -112,7 +112,6 @@ fn hosts_of_two_names_do_not() {
 
 /// The ports of one server name then share the group's processes.
 #[test]
-#[ignore = "needs daemon groups"]
 fn hosts_of_one_name_share_the_processes() {
     let port = another_port();
     let httpd = two_ports("www.site.test", "www.site.test", port).start();
