@@ -8,8 +8,14 @@
 //! With `MOD_WSGI_RS_MODULE` set to the reference module they ask the reference the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
+#[path = "seeds/accounts.rs"]
+mod accounts;
 #[path = "seeds/application_group.rs"]
 mod application_group;
+#[path = "seeds/attempts.rs"]
+mod attempts;
+#[path = "seeds/delegation.rs"]
+mod delegation;
 #[path = "seeds/ports.rs"]
 mod ports;
 #[path = "seeds/process_group.rs"]
