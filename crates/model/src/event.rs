@@ -5,10 +5,11 @@
 //! number stays listed in [`RETIRED`] and is never used again. 01xx: starting Python; 02xx: scripts and applications;
 //! 03xx: requests refused before an application runs; 04xx: answers; 05xx: the module itself; 06xx: the configuration.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// httpd's log levels, with httpd's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(C)]
 pub enum Level {
     /// Action must be taken at once.

@@ -4,7 +4,9 @@
 //! A [`Plan`] travels as JSON in a sealed memory file from the parent to `wsgi-supervisor`. A worker gets its [`Worker`] part
 //! over its control socket, after it has dropped what it must not keep; see [`control`].
 
+use crate::admission::{Incarnation, Shape};
 use crate::configuration::files::Identity;
+use crate::event::Level;
 use crate::interpreter::InterpreterOptions;
 use crate::wire::KEY_LENGTH;
 use serde::{Deserialize, Serialize};
@@ -26,7 +28,11 @@ pub struct Plan {
     pub runtime: i32,
     /// Whether httpd may change users.
     pub privileged: bool,
-    /// The groups.
+    /// The memory file of the generation's [`Board`](crate::admission::Board): a descriptor that the supervisor inherits.
+    pub board: i32,
+    /// How the board is divided.
+    pub shape: Shape,
+    /// The groups, in the order of the board.
     pub groups: Vec<Group>,
 }
 
@@ -37,10 +43,12 @@ pub struct Group {
     pub name: String,
     /// `file:line` of its declaration.
     pub origin: String,
-    /// The listening socket that its workers accept connections from: a descriptor that the supervisor inherits.
-    pub listener: i32,
-    /// How many processes.
-    pub processes: u32,
+    /// The listening socket of each of its processes: descriptors that the supervisor inherits.
+    pub listeners: Vec<i32>,
+    /// The error log of the server that declares it: a descriptor that the supervisor inherits; `None` is its standard error.
+    pub log: Option<i32>,
+    /// The least important lines that are logged.
+    pub log_level: Level,
     /// Who they are.
     pub identity: Identity,
     /// Everything that is set between fork and exec.
@@ -51,6 +59,8 @@ pub struct Group {
     pub python_arguments: Vec<String>,
     /// How long a worker that is told to end may take, in milliseconds; 0 is for ever.
     pub shutdown_timeout: u64,
+    /// How long a worker may take from its start until it is ready, in milliseconds; 0 is for ever.
+    pub startup_timeout: u64,
     /// What the worker gets.
     pub worker: Worker,
 }
@@ -85,6 +95,8 @@ pub struct Worker {
     pub build_id: String,
     /// The name of its process group.
     pub group: String,
+    /// Which process of its place it is; set by the supervisor.
+    pub incarnation: Incarnation,
     /// Opens connections to it.
     pub key: [u8; KEY_LENGTH],
     /// How many requests it runs at once; 0 for a process that serves none.
@@ -140,7 +152,8 @@ pub struct Worker {
 ///    build id.
 /// 2. The supervisor answers [`control::SETTINGS`], followed by a [`Worker`] as JSON, with the listener's descriptor.
 /// 3. The worker says [`control::READY`] when it accepts requests, or [`control::FAILED`], followed by the reason, and ends.
-/// 4. The supervisor says [`control::STOP`], or closes the socket: the worker accepts nothing more, finishes its requests, and
+/// 4. The worker may say [`control::LEAVING`], followed by the reason: it accepts nothing more, finishes its requests, and ends.
+/// 5. The supervisor says [`control::STOP`], or closes the socket: the worker accepts nothing more, finishes its requests, and
 ///    ends.
 ///
 /// At any time the worker may send [`control::LOG`], followed by a [`Level`](crate::event::Level) as one byte and a line.
@@ -157,6 +170,8 @@ pub mod control {
     pub const STOP: u8 = 5;
     /// A line for the log.
     pub const LOG: u8 = 6;
+    /// The worker finishes its requests and ends.
+    pub const LEAVING: u8 = 7;
     /// The descriptor of the control socket in the worker, and of the runtime directory; every other one but 0 to 2 is closed.
     pub const SOCKET: i32 = 3;
     /// The descriptor of the runtime directory in the worker.

@@ -11,6 +11,7 @@
 
 mod reader;
 
+use crate::admission::Incarnation;
 use crate::embedded::ValueKind;
 use crate::environ::Key;
 use crate::event::Level;
@@ -88,6 +89,8 @@ pub enum ToWorker<'a> {
         build_id: &'a [u8],
         /// Proves the right to send requests where the socket has a name.
         key: [u8; KEY_LENGTH],
+        /// The process that is meant. Another one, which found the connection in its predecessor's queue, starts nothing.
+        incarnation: Incarnation,
     },
     /// A request to run.
     Call(Call<'a>),
@@ -215,9 +218,10 @@ impl<'a> ToWorker<'a> {
     /// Appends the frame.
     pub fn write(&self, into: &mut Vec<u8>) {
         match self {
-            Self::Hello { build_id, key } => frame(into, kind::HELLO, |to| {
+            Self::Hello { build_id, key, incarnation } => frame(into, kind::HELLO, |to| {
                 put_text(to, build_id);
                 to.extend_from_slice(key);
+                to.extend_from_slice(&incarnation.to_le_bytes());
             }),
             Self::Call(call) => frame(into, kind::CALL, |to| call.write(to)),
             Self::Body(data) => frame(into, kind::BODY, |to| to.extend_from_slice(data)),
@@ -231,7 +235,11 @@ impl<'a> ToWorker<'a> {
     pub fn parse(header: Header, payload: &'a [u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(payload);
         let frame = match header.kind {
-            kind::HELLO => Self::Hello { build_id: reader.text()?, key: reader.array()? },
+            kind::HELLO => Self::Hello {
+                build_id: reader.text()?,
+                key: reader.array()?,
+                incarnation: Incarnation::from_le_bytes(reader.array()?),
+            },
             kind::CALL => Self::Call(Call::parse(&mut reader)?),
             kind::BODY if !payload.is_empty() => Self::Body(reader.rest()),
             kind::BODY_END => Self::BodyEnd,

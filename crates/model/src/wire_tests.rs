@@ -30,7 +30,7 @@ fn call() -> Call<'static> {
 
 fn to_worker() -> Vec<ToWorker<'static>> {
     vec![
-        ToWorker::Hello { build_id: b"0.1.0-abc", key: [7; KEY_LENGTH] },
+        ToWorker::Hello { build_id: b"0.1.0-abc", key: [7; KEY_LENGTH], incarnation: 3 },
         ToWorker::Call(call()),
         ToWorker::Call(Call::default()),
         ToWorker::Body(b"data"),

@@ -4,6 +4,7 @@
 //! Whatever arrives, the worst that happens is that the connection is closed; nothing is allocated for bytes that did not
 //! arrive.
 
+use model::admission::Incarnation;
 use model::launch::Worker;
 use model::wire::{HEADER, Header, KEY_LENGTH, ToWorker, WireError};
 use std::hint::black_box;
@@ -27,6 +28,8 @@ pub(crate) struct Connection {
     inbox: Vec<u8>,
     /// Whether the right key was shown.
     welcome: bool,
+    /// Whether this process is meant, and not one before it whose queue held the connection.
+    pub(crate) is_meant: bool,
     /// Whether it is among those that are waited for.
     pub(crate) watched: bool,
 }
@@ -46,7 +49,7 @@ impl Connection {
     /// A connection that was just accepted.
     pub(crate) fn new(socket: Private, timeout: u64) -> io::Result<Self> {
         set_timeout(&socket, timeout)?;
-        Ok(Self { socket, inbox: Vec::new(), welcome: false, watched: false })
+        Ok(Self { socket, inbox: Vec::new(), welcome: false, is_meant: false, watched: false })
     }
 
     /// For those who wait for it.
@@ -99,10 +102,8 @@ impl Connection {
                     if self.welcome {
                         return Next::Frame(header);
                     }
-                    if !is_welcome(settings, header, payload) {
-                        return Next::Close;
-                    }
-                    self.welcome = true;
+                    let Some(incarnation) = welcome(settings, header, payload) else { return Next::Close };
+                    (self.welcome, self.is_meant) = (true, incarnation == settings.incarnation);
                     continue;
                 }
                 Ok(_) => {}
@@ -190,11 +191,13 @@ fn still_ours() -> io::Result<()> {
     if is_forked() { Err(io::ErrorKind::NotConnected.into()) } else { Ok(()) }
 }
 
-fn is_welcome(settings: &Worker, header: Header, payload: &[u8]) -> bool {
-    let Ok(ToWorker::Hello { build_id, key }) = ToWorker::parse(header, payload) else { return false };
+/// The process that is meant, if the right key is shown.
+fn welcome(settings: &Worker, header: Header, payload: &[u8]) -> Option<Incarnation> {
+    let Ok(ToWorker::Hello { build_id, key, incarnation }) = ToWorker::parse(header, payload) else { return None };
     // No early end that would tell how much of a guess is right.
     let apart = |one: &[u8; KEY_LENGTH], other: &[u8; KEY_LENGTH]| {
         one.iter().zip(other).fold(0, |all, (one, other)| black_box(all | (one ^ other)))
     };
-    build_id == model::BUILD_ID.as_bytes() && black_box(apart(&key, &settings.key)) == 0
+    let welcome = build_id == model::BUILD_ID.as_bytes() && black_box(apart(&key, &settings.key)) == 0;
+    welcome.then_some(incarnation)
 }

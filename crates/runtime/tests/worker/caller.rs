@@ -87,7 +87,7 @@ impl Caller {
 
     pub fn new(group: &Group) -> Self {
         let mut caller = Self::silent(group);
-        caller.write(&ToWorker::Hello { build_id: model::BUILD_ID.as_bytes(), key: KEY });
+        caller.write(&ToWorker::Hello { build_id: model::BUILD_ID.as_bytes(), key: KEY, incarnation: 1 });
         caller
     }
 

@@ -21,7 +21,7 @@ fn bytes(frame: &ToWorker<'_>) -> Vec<u8> {
 }
 
 fn hello<'a>() -> ToWorker<'a> {
-    ToWorker::Hello { build_id: model::BUILD_ID.as_bytes(), key: KEY }
+    ToWorker::Hello { build_id: model::BUILD_ID.as_bytes(), key: KEY, incarnation: 1 }
 }
 
 #[test]
@@ -33,8 +33,8 @@ fn nobody_is_heard_without_the_key_and_the_build() {
         let mut wrong = KEY;
         wrong[31] ^= 1;
         let openings = [
-            bytes(&ToWorker::Hello { build_id: model::BUILD_ID.as_bytes(), key: wrong }),
-            bytes(&ToWorker::Hello { build_id: b"0.1.0-other", key: KEY }),
+            bytes(&ToWorker::Hello { build_id: model::BUILD_ID.as_bytes(), key: wrong, incarnation: 1 }),
+            bytes(&ToWorker::Hello { build_id: b"0.1.0-other", key: KEY, incarnation: 1 }),
             bytes(&ToWorker::Call(Call { script: script.as_bytes(), ..Call::default() })),
             bytes(&ToWorker::Abort),
         ];
