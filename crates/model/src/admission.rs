@@ -84,8 +84,8 @@ pub struct Group<'m> {
 /// What became of an attempt to enter a group.
 #[derive(Debug)]
 pub enum Entry<'m> {
-    /// A thread of this process is the caller's.
-    Admitted(Seat<'m>),
+    /// A thread of the process in this place is the caller's.
+    Admitted(usize, Seat<'m>),
     /// All threads are taken.
     Full,
     /// No process accepts requests; one is on its way.
@@ -130,11 +130,12 @@ impl<'m> Board<'m> {
         u32::try_from(number + 1).ok().map(Holder)
     }
 
-    /// Undoes everything that a child holds which is gone, and answers the bells to ring.
-    pub fn forget(&self, process: u64) -> Vec<&'m Word> {
+    /// Undoes everything that children hold which are gone, as their names tell, and answers the bells to ring.
+    pub fn forget(&self, is_gone: impl Fn(u64) -> bool) -> Vec<&'m Word> {
         let mut bells = Vec::new();
         for (number, row) in self.rows.iter().enumerate() {
-            if process == 0 || row.load(Ordering::SeqCst) != process {
+            let name = row.load(Ordering::SeqCst);
+            if name == 0 || !is_gone(name) {
                 continue;
             }
             let Ok(holder) = u32::try_from(number + 1) else { continue };
@@ -171,27 +172,27 @@ impl<'m> Group<'m> {
     #[must_use]
     pub fn enter(&self, holder: Holder) -> Entry<'m> {
         loop {
-            let Some((place, incarnation)) = self.best() else { return self.why_not() };
+            let Some((number, place, incarnation)) = self.best() else { return self.why_not() };
             if let Some(seat) = place.take(incarnation, holder) {
-                return Entry::Admitted(seat);
+                return Entry::Admitted(number, seat);
             }
         }
     }
 
     /// The accepting process with the fewest requests, if any has a free thread; the first of equals.
-    fn best(&self) -> Option<(&Place<'m>, Incarnation)> {
-        let mut best: Option<(usize, &Place<'m>, Incarnation)> = None;
-        for place in &self.places {
+    fn best(&self) -> Option<(usize, &Place<'m>, Incarnation)> {
+        let mut best: Option<(usize, (usize, &Place<'m>, Incarnation))> = None;
+        for (number, place) in self.places.iter().enumerate() {
             let (State::Ready, incarnation) = place.state() else { continue };
             let load = place.load(incarnation);
             if load < place.threads() && best.is_none_or(|(least, ..)| load < least) {
-                best = Some((load, place, incarnation));
+                best = Some((load, (number, place, incarnation)));
                 if load == 0 {
                     break;
                 }
             }
         }
-        best.map(|(_, place, incarnation)| (place, incarnation))
+        best.map(|(_, found)| found)
     }
 
     fn why_not(&self) -> Entry<'m> {

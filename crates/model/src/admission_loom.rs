@@ -34,7 +34,7 @@ fn two_children_never_have_the_same_thread() {
         let inside = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
         let others = (words.clone(), inside.clone());
         let enter = move |words: &[Word], inside: &loom::sync::atomic::AtomicUsize, child| {
-            if let Entry::Admitted(seat) = board(words).groups()[0].enter(child) {
+            if let Entry::Admitted(_, seat) = board(words).groups()[0].enter(child) {
                 assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                 inside.fetch_sub(1, Ordering::SeqCst);
                 seat.leave();
@@ -59,12 +59,12 @@ fn whoever_waits_is_admitted_or_woken() {
             let group = &board.groups()[0];
             let ticket = group.queue.join(two).unwrap();
             let seen = group.queue.bell(&ticket).unwrap().load(Ordering::SeqCst);
-            let admitted = group.queue.is_first(&ticket) && matches!(group.enter(two), Entry::Admitted(_));
+            let admitted = group.queue.is_first(&ticket) && matches!(group.enter(two), Entry::Admitted(..));
             (admitted, seen)
         });
         let own = board(&words);
         let group = &own.groups()[0];
-        if let Entry::Admitted(seat) = group.enter(one) {
+        if let Entry::Admitted(_, seat) = group.enter(one) {
             seat.leave();
             if let Some(bell) = group.queue.first() {
                 bell.fetch_add(1, Ordering::SeqCst);

@@ -76,6 +76,8 @@ pub struct Call<'a> {
     pub head_request: bool,
     /// When httpd received the request, microseconds since the epoch.
     pub request_start: i64,
+    /// When it began to look for a worker, microseconds since the epoch.
+    pub queue_start: i64,
     /// The environ; later entries win over earlier ones.
     pub environ: Vec<Entry<'a>>,
 }
@@ -268,6 +270,7 @@ impl<'a> Call<'a> {
         }
         to.extend_from_slice(&self.script_mtime.to_le_bytes());
         to.extend_from_slice(&self.request_start.to_le_bytes());
+        to.extend_from_slice(&self.queue_start.to_le_bytes());
         let flags = [(self.script_reloading, RELOADING), (self.https, HTTPS), (self.head_request, HEAD_REQUEST)];
         to.push(flags.into_iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum());
         to.extend_from_slice(&u32::try_from(self.environ.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -284,7 +287,8 @@ impl<'a> Call<'a> {
     fn parse(reader: &mut Reader<'a>) -> Result<Self, WireError> {
         let [application_group, script, callable, resource] =
             [reader.text()?, reader.text()?, reader.text()?, reader.text()?];
-        let (script_mtime, request_start) = (i64::from_le_bytes(reader.array()?), i64::from_le_bytes(reader.array()?));
+        let [script_mtime, request_start, queue_start] =
+            [reader.array()?, reader.array()?, reader.array()?].map(i64::from_le_bytes);
         let flags = reader.byte()?;
         if flags & !(RELOADING | HTTPS | HEAD_REQUEST) != 0 {
             return Err(WireError::Malformed);
@@ -313,6 +317,7 @@ impl<'a> Call<'a> {
             https: flags & HTTPS != 0,
             head_request: flags & HEAD_REQUEST != 0,
             request_start,
+            queue_start,
             environ,
         })
     }

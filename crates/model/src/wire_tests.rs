@@ -20,6 +20,7 @@ fn call() -> Call<'static> {
         https: false,
         head_request: true,
         request_start: -5,
+        queue_start: 6,
         environ: vec![
             Entry { key: Key::REQUEST_METHOD, kind: ValueKind::Latin1, name: b"", value: b"GET" },
             Entry { key: Key::TEXT, kind: ValueKind::FileSystem, name: b"HTTP_X_THING", value: b"\xff" },

@@ -85,6 +85,27 @@ pub fn close_in_forked_processes() -> io::Result<()> {
     }
 }
 
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Makes this process and those forked from it count how many forks lie between them.
+pub fn count_forks() -> io::Result<()> {
+    // SAFETY: [HANDLER] the function touches an atomic only.
+    match unsafe { libc::pthread_atfork(None, None, Some(count_fork)) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+extern "C" fn count_fork() {
+    FORKS.fetch_add(1, Ordering::AcqRel);
+}
+
+/// How many forks lie between the process that called [`count_forks`] and this one.
+#[must_use]
+pub fn forks() -> u32 {
+    FORKS.load(Ordering::Acquire)
+}
+
 extern "C" fn forked() {
     FORKED.store(true, Ordering::Release);
     for (index, word) in PRIVATE.iter().enumerate() {

@@ -2,14 +2,16 @@
 //! Sockets between httpd's children and workers: they have no name, so only who inherited the descriptor reaches them.
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen,
-    recvmsg, send, socket,
+    recvmsg, send, setsockopt, socket, sockopt,
 };
 use nix::sys::stat::{Mode, fchmodat};
+use nix::sys::time::{TimeVal, TimeValLike};
+use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -49,15 +51,28 @@ fn stream() -> nix::Result<OwnedFd> {
     socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)
 }
 
-/// Connects to the socket that `address` names. While its queue is full, tries again for as long as `patience`.
-pub fn dial(address: &OwnedFd, patience: Duration) -> io::Result<Stream> {
+/// How a connection waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a place in the listener's queue.
+    pub connect: Duration,
+    /// For room to send.
+    pub send: Duration,
+    /// For something to receive.
+    pub receive: Duration,
+    /// The kernel's buffer for what is sent; 0 is its own choice.
+    pub buffer: usize,
+}
+
+/// Connects to the socket that `address` names. While its queue is full, tries again.
+pub fn dial(address: &OwnedFd, patience: Patience) -> io::Result<Stream> {
     let name = UnixAddr::new(format!("/proc/self/fd/{}", address.as_raw_fd()).as_str())?;
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + patience.connect;
     let mut pause = Duration::from_millis(1);
     loop {
         let socket = stream()?;
         match connect(socket.as_raw_fd(), &name) {
-            Ok(()) => return Ok(Stream { socket }),
+            Ok(()) => return Stream::new(socket, patience),
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) if Instant::now() + pause < deadline => {
                 std::thread::sleep(pause);
@@ -68,76 +83,58 @@ pub fn dial(address: &OwnedFd, patience: Duration) -> io::Result<Stream> {
     }
 }
 
-/// A connected stream socket, on which everything has a deadline.
+/// A connected stream socket.
 #[derive(Debug)]
 pub struct Stream {
     socket: OwnedFd,
 }
 
-/// What was received.
-#[derive(Debug, Default)]
-pub struct Received {
-    /// How many bytes; 0 is the end of the stream.
-    pub length: usize,
-    /// The descriptors that came with them.
-    pub descriptors: Vec<OwnedFd>,
+/// What could not be sent.
+#[derive(Debug)]
+pub struct Unsent {
+    /// Bytes that were sent before.
+    pub sent: usize,
+    /// Why no more: [`io::ErrorKind::WouldBlock`] if it took too long.
+    pub error: io::Error,
 }
 
 impl Stream {
-    /// Sends all of `data`, waiting up to `patience` for room each time.
-    pub fn send(&self, mut data: &[u8], patience: Duration) -> io::Result<()> {
-        while !data.is_empty() {
-            match send(self.socket.as_raw_fd(), data, MsgFlags::MSG_NOSIGNAL) {
-                Ok(length) => data = data.get(length..).unwrap_or_default(),
-                Err(Errno::EAGAIN) => {
-                    if !self.wait(PollFlags::POLLOUT, patience)? {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                }
+    fn new(socket: OwnedFd, patience: Patience) -> io::Result<Self> {
+        let time = |time: Duration| TimeVal::milliseconds(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        setsockopt(&socket, sockopt::SendTimeout, &time(patience.send))?;
+        setsockopt(&socket, sockopt::ReceiveTimeout, &time(patience.receive))?;
+        if patience.buffer > 0 {
+            setsockopt(&socket, sockopt::SndBuf, &patience.buffer)?;
+        }
+        let flags = OFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFL)?);
+        fcntl(&socket, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+        Ok(Self { socket })
+    }
+
+    /// Sends all of `data`, for as long as each part may take.
+    pub fn send(&self, data: &[u8]) -> Result<(), Unsent> {
+        let mut sent = 0;
+        while let Some(rest) = data.get(sent..).filter(|rest| !rest.is_empty()) {
+            match send(self.socket.as_raw_fd(), rest, MsgFlags::MSG_NOSIGNAL) {
+                Ok(length) => sent += length,
                 Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(Unsent { sent, error: error.into() }),
             }
         }
         Ok(())
     }
 
-    /// Whether there is something to receive within `patience`.
-    pub fn is_readable(&self, patience: Duration) -> io::Result<bool> {
-        self.wait(PollFlags::POLLIN, patience)
-    }
-
-    fn wait(&self, events: PollFlags, patience: Duration) -> io::Result<bool> {
-        let deadline = Instant::now() + patience;
-        loop {
-            let rest = deadline.saturating_duration_since(Instant::now());
-            let wait = PollTimeout::try_from(rest).unwrap_or(PollTimeout::MAX);
-            match poll(&mut [PollFd::new(self.socket.as_fd(), events)], wait) {
-                Ok(count) => return Ok(count > 0),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Receives what is there, waiting up to `patience` for it.
-    pub fn receive(&self, into: &mut [u8], patience: Duration) -> io::Result<Received> {
+    /// Receives what is there and the descriptors that come with it; 0 is the end, and [`io::ErrorKind::WouldBlock`] says that
+    /// nothing came in time.
+    pub fn receive(&self, into: &mut [u8], descriptors: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
         let mut room = nix::cmsg_space!([RawFd; 4]);
         loop {
             let mut pieces = [IoSliceMut::new(into)];
-            let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-            match recvmsg::<()>(self.socket.as_raw_fd(), &mut pieces, Some(&mut room), flags) {
+            match recvmsg::<()>(self.socket.as_raw_fd(), &mut pieces, Some(&mut room), MsgFlags::MSG_CMSG_CLOEXEC) {
                 Ok(message) => {
                     let cut = message.flags.contains(MsgFlags::MSG_CTRUNC);
-                    let descriptors = message.cmsgs()?.flat_map(received).collect();
-                    if cut {
-                        return Err(io::ErrorKind::InvalidData.into());
-                    }
-                    return Ok(Received { length: message.bytes, descriptors });
-                }
-                Err(Errno::EAGAIN) => {
-                    if !self.wait(PollFlags::POLLIN, patience)? {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
+                    descriptors.extend(message.cmsgs()?.flat_map(received));
+                    return if cut { Err(io::ErrorKind::InvalidData.into()) } else { Ok(message.bytes) };
                 }
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
@@ -176,21 +173,27 @@ mod tests {
         let Listening { listener, address } = listen_in(&folder, "group", 5).expect("a listener");
         assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 0, "it has no name");
         let listener = UnixListener::from(listener);
-        let stream = dial(&address, Duration::from_secs(5)).expect("a connection");
+        let soon = Duration::from_millis(10);
+        let patience = Patience { connect: soon, send: soon, receive: soon, buffer: 4096 };
+        let stream = dial(&address, patience).expect("a connection");
         let (mut other, _) = listener.accept().expect("the connection");
-        stream.send(b"to the worker", Duration::from_secs(5)).expect("sent");
+        stream.send(b"to the worker").expect("sent");
         let mut text = [0; 13];
         other.read_exact(&mut text).expect("received");
         assert_eq!(&text, b"to the worker");
-        assert!(!stream.is_readable(Duration::ZERO).expect("a poll"));
+        let (mut into, mut none) = ([0; 100], VecDeque::new());
+        let quiet = stream.receive(&mut into, &mut none).expect_err("nothing yet");
+        assert_eq!(quiet.kind(), io::ErrorKind::WouldBlock);
         other.write_all(b"back").expect("sent");
-        let mut into = [0; 100];
-        assert_eq!(stream.receive(&mut into, Duration::from_secs(5)).expect("received").length, 4);
-        assert!(stream.receive(&mut into, Duration::from_millis(1)).is_err(), "nothing more yet");
+        assert_eq!(stream.receive(&mut into, &mut none).expect("received"), 4);
+        let unsent = stream.send(&vec![0; 1 << 20]).expect_err("nobody takes so much");
+        assert!(unsent.sent > 0 && unsent.error.kind() == io::ErrorKind::WouldBlock);
         drop(other);
-        assert_eq!(stream.receive(&mut into, Duration::from_secs(5)).expect("the end").length, 0);
+        let end = stream.receive(&mut into, &mut none).expect_err("what was sent is lost");
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(stream.receive(&mut into, &mut none).expect("the end"), 0);
         drop(listener);
-        assert!(dial(&address, Duration::ZERO).is_err(), "nobody listens any more");
+        assert!(dial(&address, patience).is_err(), "nobody listens any more");
         let _ = std::fs::remove_dir_all(&folder);
     }
 }

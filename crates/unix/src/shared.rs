@@ -106,6 +106,12 @@ pub fn own_name() -> u64 {
     name_of(std::process::id())
 }
 
+/// Whether the process of that name is still there.
+#[must_use]
+pub fn is_there(name: u64) -> bool {
+    name_of(pid_of(name)) == name
+}
+
 /// The same for another process, as long as it is there.
 fn name_of(pid: u32) -> u64 {
     // The 22nd word, the command's name being one in parentheses that may hold anything.
@@ -169,5 +175,6 @@ mod tests {
     fn a_process_is_named_by_number_and_start() {
         assert_eq!((own_name(), pid_of(own_name())), (name_of(std::process::id()), std::process::id()));
         assert_ne!(own_name() >> 32, 0);
+        assert!(is_there(own_name()) && !is_there(own_name() + (1 << 32)));
     }
 }

@@ -7,7 +7,6 @@
 use super::connection::{Connection, Next};
 use super::exchange::{HeadState, SocketExchange};
 use model::embedded::{Entry, Text};
-use model::environ::Key;
 use model::exchange::Outcome;
 use model::launch::Worker;
 use model::wire::{Call, ToServer, ToWorker};
@@ -244,7 +243,7 @@ impl Reception {
             https: call.https,
             head_request: call.head_request,
             request_start: call.request_start,
-            handed_over: [queue_start(call), now()],
+            handed_over: [call.queue_start, now()],
             environ: &environ,
             resource: call.resource,
             record: None,
@@ -267,13 +266,6 @@ fn entry<'c>(entry: &model::wire::Entry<'c>) -> Entry<'c> {
 /// Bytes of the stack of a thread that runs Python code.
 pub(crate) fn stack_size(settings: &Worker) -> usize {
     usize::try_from(settings.stack_size).ok().filter(|size| *size > 0).unwrap_or(STACK)
-}
-
-/// When the child began to look for a worker, in microseconds since the epoch, if it says so.
-fn queue_start(call: &Call<'_>) -> i64 {
-    let found = call.environ.iter().rfind(|entry| entry.key == Key::MOD_WSGI_QUEUE_START);
-    let text = found.and_then(|entry| std::str::from_utf8(entry.value).ok());
-    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn now() -> i64 {

@@ -111,6 +111,7 @@ impl Caller {
             resource: request.script.as_bytes(),
             script_reloading: true,
             request_start: 1_700_000_000_000_000,
+            queue_start: 1_700_000_000_000_001,
             environ: entries,
             ..Call::default()
         }));
