@@ -48,6 +48,10 @@ callbacks! {
         // SAFETY: [HTTPD] as above.
         unsafe { ffi::ap_hook_post_config(Some(configured), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
         // SAFETY: [HTTPD] as above.
+        unsafe { ffi::ap_hook_child_status(Some(child_changed), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
+        // SAFETY: [HTTPD] as above.
+        unsafe { ffi::ap_hook_end_generation(Some(generation_ended), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
+        // SAFETY: [HTTPD] as above.
         unsafe { ffi::ap_hook_child_init(Some(child_started), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
     }
 
@@ -89,12 +93,27 @@ callbacks! {
         ffi::OK
     }
 
+    /// In the parent, when a child was started or has ended.
+    fn child_changed(
+        _server: *mut ffi::server_rec, pid: ffi::pid_t, _generation: ffi::ap_generation_t, _slot: c_int, state: ffi::mpm_child_status,
+    ), or (); {
+        if state == ffi::MPM_CHILD_EXITED {
+            daemon::child_ended(Parent(()), u32::try_from(pid).unwrap_or(0));
+        }
+    }
+
+    /// In the parent, when the last child of a generation has ended.
+    fn generation_ended(_server: *mut ffi::server_rec, generation: ffi::ap_generation_t), or (); {
+        daemon::generation_ended(Parent(()), u32::try_from(generation).unwrap_or(0));
+    }
+
     /// In a child that has just been forked, before it has threads.
     fn child_started(pool: *mut ffi::apr_pool_t, server: *mut ffi::server_rec), or (); {
         // SAFETY: [CONF] the main server, alive as long as the child.
         let Some(server) = (unsafe { Server::new(server) }) else { return };
         // SAFETY: [POOL] the child's pool, in its only thread.
         embedded::child_started(Child(()), unsafe { Pool::new(pool) }, server);
+        daemon::child_started(Child(()));
     }
 
     /// Maps a URL to a script.

@@ -19,6 +19,14 @@ pub fn wants(request: &Request<'_>, level: Level) -> bool {
     configured >= level as c_int
 }
 
+/// The least important lines that the server's configuration wants.
+pub fn server_level(server: &Server<'_>) -> Level {
+    // SAFETY: [CONF] the server is alive; the function only reads.
+    let configured = unsafe { ffi::ap_get_server_module_loglevel(server.as_ptr(), module_index()) };
+    let number = u8::try_from(configured.clamp(Level::Alert as c_int, Level::Debug as c_int)).unwrap_or(0);
+    Level::numbered(number).unwrap_or(Level::Warning)
+}
+
 /// Writes one line to the request's log.
 pub fn request_line(request: &Request<'_>, level: Level, line: &[u8]) {
     if !wants(request, level) {

@@ -124,6 +124,16 @@ fn query(code: c_int) -> Option<u32> {
     (status == ffi::APR_SUCCESS as c_int).then(|| u32::try_from(answer).unwrap_or(0))
 }
 
+/// The number of the present generation of the configuration.
+pub fn generation() -> u32 {
+    query(ffi::AP_MPMQ_GENERATION).unwrap_or(0)
+}
+
+/// The most children that the MPM can ever have.
+pub fn process_limit() -> u32 {
+    query(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS).unwrap_or(1).max(1)
+}
+
 /// The most children that the MPM starts.
 pub fn maximum_processes() -> u32 {
     query(ffi::AP_MPMQ_MAX_DAEMONS).unwrap_or(1).max(1)

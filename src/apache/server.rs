@@ -5,6 +5,7 @@ use super::bytes;
 use crate::ffi;
 use model::directive::Origin;
 use std::marker::PhantomData;
+use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -71,6 +72,18 @@ impl<'s> Server<'s> {
     pub fn process_pool(&self) -> *mut ffi::apr_pool_t {
         // SAFETY: [CONF] null or the record of the process, which lives as long as it.
         unsafe { self.record().process.as_ref() }.map_or(std::ptr::null_mut(), |process| process.pool)
+    }
+
+    /// The descriptor of its error log, unless that is the system's log.
+    pub fn log_descriptor(&self) -> Option<RawFd> {
+        let log = self.record().error_log;
+        if log.is_null() {
+            return None;
+        }
+        let mut descriptor = -1;
+        // SAFETY: [CONF] the server's open log; the answer goes to a local.
+        let status = unsafe { ffi::apr_os_file_get(&raw mut descriptor, log) };
+        (status == 0 && descriptor >= 0).then_some(descriptor)
     }
 
     /// Whether this is a virtual host.

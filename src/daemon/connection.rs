@@ -7,25 +7,41 @@ use model::wire::{HEADER, Header, ToServer, ToWorker, WireError};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::Instant;
 use thiserror::Error;
-use unix::channel::Stream;
+use unix::channel::{Stream, Unsent};
 
 /// Why nothing more is received.
 #[derive(Debug, Error)]
 pub enum Lost {
-    /// The worker closed the connection.
+    /// The worker, or its end, closed the connection.
     #[error("it closed the connection")]
     Closed,
+    /// The same, and it had not read all that was sent.
+    #[error("it closed the connection")]
+    Unread,
+    /// It is known to have ended.
+    #[error("it has ended")]
+    Ended,
     /// It said nothing for too long.
-    #[error("it said nothing for {0:?}")]
-    Silent(Duration),
+    #[error("it said nothing for {0} s (socket-timeout)")]
+    Silent(u64),
     /// It said something that is no frame.
     #[error("it sent a {0}")]
     Nonsense(#[from] WireError),
     /// The kernel reported an error.
     #[error(transparent)]
     Kernel(io::Error),
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            io::ErrorKind::ConnectionReset => Self::Unread,
+            _ => Self::Kernel(error),
+        }
+    }
 }
 
 /// What is received at a time.
@@ -35,88 +51,108 @@ const PIECE: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
+    /// Whether the worker was told who this is.
+    pub introduced: bool,
+    /// What was received lies in `begin..end`.
     received: Vec<u8>,
-    /// How much of `received` belongs to frames that were taken.
-    taken: usize,
+    begin: usize,
+    end: usize,
     descriptors: VecDeque<OwnedFd>,
-    patience: Duration,
+    /// What is sent, kept for its memory.
+    outgoing: Vec<u8>,
+    /// When the worker said something last.
+    pub heard: Instant,
 }
 
 impl Connection {
-    /// A connection on which everything waits for up to `patience`.
-    pub fn new(stream: Stream, patience: Duration) -> Self {
-        Self { stream, received: Vec::new(), taken: 0, descriptors: VecDeque::new(), patience }
-    }
-
-    /// Sends frames.
-    pub fn send(&self, frames: &[ToWorker<'_>]) -> Result<(), Lost> {
-        let mut bytes = Vec::new();
-        frames.iter().for_each(|frame| frame.write(&mut bytes));
-        self.stream.send(&bytes, self.patience).map_err(|error| self.lost(error))
-    }
-
-    fn lost(&self, error: io::Error) -> Lost {
-        match error.kind() {
-            io::ErrorKind::TimedOut => Lost::Silent(self.patience),
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Lost::Closed,
-            _ => Lost::Kernel(error),
+    /// A connection that was just opened.
+    pub fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            introduced: false,
+            received: Vec::new(),
+            begin: 0,
+            end: 0,
+            descriptors: VecDeque::new(),
+            outgoing: Vec::new(),
+            heard: Instant::now(),
         }
     }
 
-    /// Whether something is received within `patience`.
-    pub fn is_readable(&self, patience: Duration) -> bool {
-        self.has_frame() || self.stream.is_readable(patience).unwrap_or(true)
-    }
-
-    /// How long everything may take.
-    pub fn patience(&self) -> Duration {
-        self.patience
+    /// Sends frames.
+    pub fn send(&mut self, frames: &[ToWorker<'_>]) -> Result<(), Unsent> {
+        self.outgoing.clear();
+        frames.iter().for_each(|frame| frame.write(&mut self.outgoing));
+        self.stream.send(&self.outgoing)
     }
 
     fn rest(&self) -> &[u8] {
-        self.received.get(self.taken..).unwrap_or_default()
+        self.received.get(self.begin..self.end).unwrap_or_default()
     }
 
     fn header(&self) -> Result<Option<Header>, WireError> {
         self.rest().first_chunk::<HEADER>().map(|bytes| Header::parse(*bytes)).transpose()
     }
 
-    fn has_frame(&self) -> bool {
-        matches!(self.header(), Ok(Some(header)) if self.rest().len() >= HEADER + header.length)
+    /// Whether all of a frame is here.
+    pub fn has_frame(&self) -> Result<bool, WireError> {
+        Ok(self.header()?.is_some_and(|header| self.rest().len() >= HEADER + header.length))
     }
 
-    /// The next frame, with the descriptor that came with it.
-    pub fn next(&mut self) -> Result<(ToServer<'_>, Option<OwnedFd>), Lost> {
-        let header = loop {
-            match self.header()? {
-                Some(header) if self.rest().len() >= HEADER + header.length => break header,
-                _ => self.receive()?,
-            }
-        };
-        let start = self.taken + HEADER;
-        self.taken = start + header.length;
+    /// The next frame, all of which must be here, with the descriptor that came with it.
+    pub fn take(&mut self) -> Result<(ToServer<'_>, Option<OwnedFd>), WireError> {
+        let header = self.header()?.ok_or(WireError::Malformed)?;
+        let start = self.begin + HEADER;
+        self.begin = start + header.length;
         let descriptor = if header.has_descriptor() { self.descriptors.pop_front() } else { None };
-        let payload = self.received.get(start..self.taken).unwrap_or_default();
+        let payload = self.received.get(start..self.begin).ok_or(WireError::Malformed)?;
         Ok((ToServer::parse(header, payload)?, descriptor))
     }
 
-    fn receive(&mut self) -> Result<(), Lost> {
-        if self.taken > 0 {
-            self.received.drain(..self.taken);
-            self.taken = 0;
-        }
-        let before = self.received.len();
-        self.received.resize(before + PIECE, 0);
-        let room = self.received.get_mut(before..).unwrap_or_default();
-        let received = self.stream.receive(room, self.patience);
-        self.received.truncate(before + received.as_ref().map_or(0, |received| received.length));
-        match received {
-            Ok(received) if received.length == 0 => Err(Lost::Closed),
-            Ok(received) => {
-                self.descriptors.extend(received.descriptors);
-                Ok(())
+    /// Receives something, for as long as that may take at a time; whether something came.
+    pub fn receive(&mut self) -> Result<bool, Lost> {
+        self.make_room()?;
+        let room = self.received.get_mut(self.end..).unwrap_or_default();
+        match self.stream.receive(room, &mut self.descriptors) {
+            Ok(0) => Err(Lost::Closed),
+            Ok(length) => {
+                self.end += length;
+                self.heard = Instant::now();
+                Ok(true)
             }
-            Err(error) => Err(self.lost(error)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn make_room(&mut self) -> Result<(), WireError> {
+        if self.begin == self.end {
+            (self.begin, self.end) = (0, 0);
+        }
+        let wanted = self.header()?.map_or(0, |header| HEADER + header.length);
+        if self.begin > 0 && self.begin + wanted.max(PIECE / 2) > self.received.len() {
+            self.received.copy_within(self.begin..self.end, 0);
+            (self.begin, self.end) = (0, self.end - self.begin);
+        }
+        let size = wanted.max(PIECE);
+        if self.received.len() < size {
+            self.received.resize(size, 0);
+        }
+        Ok(())
+    }
+
+    /// Whether everything that was received was taken, so that another request may follow.
+    pub fn is_empty(&self) -> bool {
+        self.begin == self.end && self.descriptors.is_empty()
+    }
+
+    /// Gives back memory that only unusual requests need.
+    pub fn shrink(&mut self) {
+        for buffer in [&mut self.received, &mut self.outgoing] {
+            if buffer.len() > PIECE {
+                buffer.truncate(PIECE);
+                buffer.shrink_to(PIECE);
+            }
         }
     }
 }

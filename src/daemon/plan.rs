@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::apache::log;
 use crate::apache::pool::Pool;
 use crate::apache::process::{self, Parent};
 use crate::apache::server::Server;
@@ -12,13 +13,17 @@ use model::configuration::Accounts;
 use model::configuration::files::identity;
 use model::daemon::{Group, GroupOptions, Owner};
 use model::directive::value::HashSeed;
+use model::event::Level;
 use model::launch::{self, ProcessSettings, Worker};
 use model::settings::ServerSettings;
 use model::wire::KEY_LENGTH;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The least important lines that the supervisor logs about itself.
+pub const LOG_LEVEL: u8 = Level::Notice as u8;
 /// Interpreters in one worker.
 const INTERPRETER_LIMIT: usize = 256;
 /// The longest header line of an answer where nothing is said.
@@ -35,8 +40,28 @@ pub fn socket_directory(parent: Parent, pool: Pool<'_>, main: Server<'_>) -> io:
     directory.ok_or_else(|| io::Error::other("WSGISocketPrefix names no directory"))
 }
 
+/// The server that declares a group.
+fn server_of<'s>(main: Server<'s>, group: &str) -> Server<'s> {
+    let declares = |server: &Server<'_>| {
+        ServerConfig::of(server).is_some_and(|config| config.written.settings.daemon_processes().0.iter().any(|declared| declared.name == group))
+    };
+    // A virtual host without a directive of ours shares the main server's settings, so the first one counts.
+    main.chain().find(declares).unwrap_or(main)
+}
+
+/// The descriptor of the error log of the server that declares a group.
+pub fn log_of(main: Server<'_>, group: &str) -> Option<RawFd> {
+    server_of(main, group).log_descriptor()
+}
+
 /// Everything about one group.
-pub fn group(main: Server<'_>, group: &Group, listener: i32, key: [u8; KEY_LENGTH]) -> launch::Group {
+pub fn group(
+    main: Server<'_>,
+    group: &Group,
+    listeners: Vec<RawFd>,
+    log: Option<RawFd>,
+    key: [u8; KEY_LENGTH],
+) -> launch::Group {
     let silent = ServerConfig::default();
     let config = ServerConfig::of(&main).unwrap_or(&silent);
     let settings = &config.written.settings;
@@ -47,13 +72,15 @@ pub fn group(main: Server<'_>, group: &Group, listener: i32, key: [u8; KEY_LENGT
     launch::Group {
         name: group.name.clone(),
         origin: group.origin.to_string(),
-        listener,
-        processes: options.processes().0,
+        listeners,
+        log,
+        log_level: log::server_level(&server_of(main, &group.name)),
         identity: identity(Some(group), &Machine),
         process: process_settings(group, settings),
         python: python.as_str().to_owned(),
         python_arguments: arguments(settings),
         shutdown_timeout: milliseconds(options.shutdown_timeout().0),
+        startup_timeout: milliseconds(options.startup_timeout().0),
         worker: worker(main, group, config, key),
     }
 }
@@ -126,6 +153,7 @@ fn worker(main: Server<'_>, group: &Group, config: &ServerConfig, key: [u8; KEY_
     Worker {
         build_id: model::BUILD_ID.to_owned(),
         group: group.name.clone(),
+        incarnation: 0,
         key,
         threads: options.threads().0,
         processes: options.processes().0,

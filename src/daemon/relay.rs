@@ -6,32 +6,35 @@
 #![forbid(unsafe_code)]
 
 use super::Channel;
+use super::admission::{Admitted, Patience, Rejection, admit};
 use super::connection::{Connection, Lost};
+use super::linger::linger;
 use crate::apache::log;
 use crate::apache::request::Request;
 use crate::embedded::table::slice;
 use crate::embedded::{self, Script};
 use crate::environ::Environ;
 use crate::exchange::Exchange;
+use model::admission::Ending;
 use model::daemon::Ownership;
 use model::event::Event;
-use model::exchange::{FileSpan, Head, Outcome};
+use model::exchange::{FileSpan, Head, Outcome, SendError};
 use model::resolve::{Refusal, Target};
-use model::wire::{Call, Entry, Failure, ToServer, ToWorker};
+use model::wire::{Call, Entry, Failure, ToServer, ToWorker, WireError};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How much of a body is read at a time.
 const PIECE: usize = 64 << 10;
-/// How often a child that waits for a worker looks whether its client is still there.
-const GLANCE: Duration = Duration::from_millis(500);
-/// How often a request is sent again that no worker has started.
-const ATTEMPTS: u32 = 5;
+/// How long the supervisor may take to notice that a worker has ended.
+const NOTICE: Duration = Duration::from_secs(1);
+/// How long a worker that has ended may seem to say something: processes that it left behind may hold the connection.
+const ECHO: Duration = Duration::from_secs(1);
 
 /// Runs the request in the group of `channel`.
 pub fn run(
@@ -42,23 +45,35 @@ pub fn run(
     exchange: &mut Exchange<'_>,
 ) -> Result<Outcome, Refusal> {
     let group = || String::from_utf8_lossy(&script.target.process_group).into_owned();
-    let unavailable = |reason: String| Refusal::GroupUnavailable { process_group: group(), reason };
     check_owner(channel, request).map_err(|problem| Refusal::ScriptOwner { process_group: group(), problem })?;
     let call = call(request, script, environ);
-    let timeout = channel.socket_timeout.or_else(|| request.server().map(|server| server.timeout()));
-    let deadline = Instant::now() + channel.connect_timeout;
-    for _ in 0..ATTEMPTS {
-        let rest = deadline.saturating_duration_since(Instant::now());
-        let stream = unix::channel::dial(&channel.address, rest).map_err(|error| unavailable(error.to_string()))?;
-        let connection = Connection::new(stream, timeout.unwrap_or(Duration::from_secs(60)));
-        let mut relay = Relay { connection, exchange: &mut *exchange, started: false, aborted: false };
-        match relay.run(channel, &call) {
-            Ok(Some(outcome)) => return Ok(outcome),
-            Ok(None) => {}
-            Err(lost) => return Ok(relay.give_up(script.target, &lost)),
+    let silence = channel.socket_timeout.or_else(|| request.server().map(|server| server.timeout()));
+    let silence = silence.unwrap_or(Duration::from_secs(60));
+    let patience = Patience::new(silence);
+    loop {
+        let admitted = match admit(channel, &patience, &|| request.client_has_left()) {
+            Ok(admitted) => admitted,
+            Err(Rejection::ClientGone) => return Ok(Outcome::ClientGone),
+            Err(rejection) => return Err(refusal(group(), &rejection)),
+        };
+        let connection = match channel.connection(&admitted, silence) {
+            Ok(connection) => connection,
+            Err(error) => return Err(refusal(group(), &Rejection::Unavailable(error.to_string()))),
+        };
+        let relay = Relay { connection, admitted, exchange: &mut *exchange, silence, heard: false, aborted: false };
+        if let Some(outcome) = relay.finish(channel, script.target, &call) {
+            return Ok(outcome);
         }
     }
-    Err(unavailable("its processes do not start the request".to_owned()))
+}
+
+fn refusal(process_group: String, rejection: &Rejection) -> Refusal {
+    let reason = rejection.to_string();
+    match rejection {
+        Rejection::Unavailable(_) | Rejection::ClientGone => Refusal::GroupUnavailable { process_group, reason },
+        Rejection::Crowded(_) | Rejection::QueueTimeout(_) => Refusal::GroupBusy { process_group, reason },
+        Rejection::Overdue(_) => Refusal::GroupOverdue { process_group, reason },
+    }
 }
 
 /// Whether the file asked for and its directory belong to whom the group wants.
@@ -96,20 +111,40 @@ fn call<'c>(request: Request<'c>, script: Script<'c>, environ: &'c Environ<'c>) 
         https: environ.is_https(),
         head_request: request.is_head(),
         request_start: request.received(),
+        queue_start: now(),
         environ: environ.entries().iter().map(entry).collect(),
     }
 }
 
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(0)
+}
+
+/// One attempt to run a request in one worker.
 struct Relay<'e, 'r> {
     connection: Connection,
+    admitted: Admitted,
     exchange: &'e mut Exchange<'r>,
-    /// Whether the worker has said anything.
-    started: bool,
+    /// How long the worker may say nothing.
+    silence: Duration,
+    /// Whether it has said anything.
+    heard: bool,
     /// Whether it was told that the client is gone.
     aborted: bool,
 }
 
-/// What a frame leads to.
+/// What an attempt led to.
+enum Attempt {
+    /// The worker said its last word about the request.
+    Ended(Outcome),
+    /// The application was certainly not called.
+    NotStarted,
+    /// The worker is of no use any more.
+    Lost(Lost),
+}
+
+/// What a frame led to.
 enum Step {
     Go,
     Ended(Outcome),
@@ -118,25 +153,82 @@ enum Step {
 }
 
 impl Relay<'_, '_> {
-    /// The outcome, or `None` if the application was not called.
-    fn run(&mut self, channel: &Channel, call: &Call<'_>) -> Result<Option<Outcome>, Lost> {
-        let hello = ToWorker::Hello { build_id: model::BUILD_ID.as_bytes(), key: channel.key };
-        self.connection.send(&[hello, ToWorker::Call(call.clone())])?;
-        loop {
-            self.wait()?;
-            match self.step()? {
-                Step::Go => {}
-                Step::Ended(outcome) => return Ok(Some(outcome)),
-                Step::NotStarted => return Ok(None),
-                Step::Want(most) => self.send_body(most)?,
+    /// The outcome, or `None` if another worker may be asked.
+    fn finish(mut self, channel: &Channel, target: &Target<'_>, call: &Call<'_>) -> Option<Outcome> {
+        let attempt = self.run(channel, call).unwrap_or_else(Attempt::Lost);
+        match attempt {
+            Attempt::Ended(outcome) => {
+                channel.keep(self.connection, &self.admitted);
+                Some(outcome)
+            }
+            Attempt::NotStarted => None,
+            Attempt::Lost(lost) => {
+                let outcome = self.give_up(target, &lost);
+                if matches!(lost, Lost::Silent(_)) {
+                    let _it_may_be_gone = self.abort();
+                    linger(self.connection, self.admitted);
+                }
+                Some(outcome)
             }
         }
     }
 
-    /// Waits for a frame, and meanwhile looks after the client.
+    fn run(&mut self, channel: &Channel, call: &Call<'_>) -> Result<Attempt, Lost> {
+        let hello = ToWorker::Hello {
+            build_id: model::BUILD_ID.as_bytes(),
+            key: channel.key,
+            incarnation: self.admitted.seat.incarnation,
+        };
+        let frames = [hello, ToWorker::Call(call.clone())];
+        let first = if self.connection.introduced { frames.get(1..) } else { frames.get(..) };
+        self.connection.introduced = true;
+        self.connection.heard = Instant::now();
+        if let Err(unsent) = self.connection.send(first.unwrap_or_default()) {
+            return if unsent.sent == 0 { Ok(Attempt::NotStarted) } else { Err(self.lost(unsent.error)) };
+        }
+        // Nothing but the call has been sent, all of it.
+        let mut only_call = true;
+        loop {
+            match self.wait() {
+                Err(Lost::Unread) if only_call && !self.heard && !self.aborted => return Ok(Attempt::NotStarted),
+                other => other?,
+            }
+            match self.step()? {
+                Step::Go => {}
+                Step::Ended(outcome) => return Ok(Attempt::Ended(outcome)),
+                Step::NotStarted => {
+                    self.admitted.place.retire(self.admitted.seat.incarnation);
+                    return Ok(Attempt::NotStarted);
+                }
+                Step::Want(most) => {
+                    only_call = false;
+                    self.send_body(most)?;
+                }
+            }
+        }
+    }
+
+    fn lost(&self, error: std::io::Error) -> Lost {
+        if error.kind() == std::io::ErrorKind::WouldBlock { Lost::Silent(self.silence.as_secs()) } else { error.into() }
+    }
+
+    fn send(&mut self, frame: ToWorker<'_>) -> Result<(), Lost> {
+        self.connection.send(&[frame]).map_err(|unsent| self.lost(unsent.error))
+    }
+
+    /// Waits for a frame, and meanwhile looks after client and worker.
     fn wait(&mut self) -> Result<(), Lost> {
-        let deadline = Instant::now() + self.connection.patience();
-        while !self.connection.is_readable(GLANCE) && Instant::now() < deadline {
+        while !self.connection.has_frame()? {
+            if self.connection.receive()? {
+                continue;
+            }
+            let quiet = self.connection.heard.elapsed();
+            if quiet >= self.silence {
+                return Err(Lost::Silent(self.silence.as_secs()));
+            }
+            if quiet >= ECHO && self.ending().is_some() {
+                return Err(Lost::Ended);
+            }
             if !self.aborted && self.exchange.request.client_has_left() {
                 self.abort()?;
             }
@@ -144,17 +236,21 @@ impl Relay<'_, '_> {
         Ok(())
     }
 
+    fn ending(&self) -> Option<Ending> {
+        self.admitted.place.ending(self.admitted.seat.incarnation)
+    }
+
     fn abort(&mut self) -> Result<(), Lost> {
         self.aborted = true;
-        self.connection.send(&[ToWorker::Abort])
+        self.send(ToWorker::Abort)
     }
 
     fn step(&mut self) -> Result<Step, Lost> {
-        let (frame, descriptor) = self.connection.next()?;
-        if matches!(frame, ToServer::NotStarted) && !self.started {
+        let (frame, descriptor) = self.connection.take()?;
+        if matches!(frame, ToServer::NotStarted) && !self.heard {
             return Ok(Step::NotStarted);
         }
-        self.started = true;
+        self.heard = true;
         let sent = match frame {
             ToServer::Want(most) => return Ok(Step::Want(most)),
             ToServer::Log { level, line } => {
@@ -165,32 +261,22 @@ impl Relay<'_, '_> {
                 self.exchange.head(&Head { status, reason, headers: &headers })
             }
             ToServer::Data(data) => self.exchange.data(data),
-            ToServer::File { offset, length } => Self::send_file(self.exchange, descriptor, offset, length)?,
+            ToServer::File { offset, length } => send_file(self.exchange, descriptor, offset, length)?,
             ToServer::Flush => self.exchange.flush(),
             ToServer::End => return Ok(Step::Ended(Outcome::Complete)),
             ToServer::Failed(Failure::Refused(status)) => return Ok(Step::Ended(Outcome::Refused(status))),
             ToServer::Failed(Failure::ClientGone) => return Ok(Step::Ended(Outcome::ClientGone)),
             ToServer::Failed(Failure::Truncated) | ToServer::NotStarted => return Ok(Step::Ended(Outcome::Truncated)),
         };
+        // The client may have taken its time, which is not the worker's.
+        self.connection.heard = Instant::now();
         if sent.is_err() && !self.aborted {
             self.abort()?;
         }
         Ok(Step::Go)
     }
 
-    fn send_file(
-        exchange: &mut Exchange<'_>,
-        descriptor: Option<OwnedFd>,
-        offset: u64,
-        length: u64,
-    ) -> Result<Result<(), model::exchange::SendError>, Lost> {
-        let regular = descriptor.filter(unix::descriptor::is_regular);
-        let descriptor = regular.ok_or(Lost::Nonsense(model::wire::WireError::Malformed))?;
-        let span = FileSpan { descriptor: descriptor.as_raw_fd(), offset, length };
-        Ok(exchange.file(descriptor, span))
-    }
-
-    /// Sends the next part of the body. What is read while the client waits for nothing else is up to the worker.
+    /// Sends the next part of the body, however long the client takes over it.
     fn send_body(&mut self, most: u32) -> Result<(), Lost> {
         let mut piece = vec![0; usize::try_from(most).unwrap_or(PIECE).clamp(1, PIECE)];
         let frame = match self.exchange.read(&mut piece) {
@@ -198,7 +284,9 @@ impl Relay<'_, '_> {
             Ok(length) => ToWorker::Body(piece.get(..length).unwrap_or_default()),
             Err(error) => ToWorker::BodyFailed(error),
         };
-        self.connection.send(&[frame])
+        self.send(frame)?;
+        self.connection.heard = Instant::now();
+        Ok(())
     }
 
     /// The worker is gone or makes no sense: the client sees an error, or an answer that is cut off.
@@ -208,9 +296,38 @@ impl Relay<'_, '_> {
         if self.aborted {
             return Outcome::ClientGone;
         }
-        let event = Event::WorkerLost { process_group, script, reason: lost.to_string() };
+        let event = Event::WorkerLost { process_group, script, reason: self.cause(lost) };
         log::request_event(&self.exchange.request, &event);
         let status = if matches!(lost, Lost::Silent(_)) { 504 } else { 502 };
         if self.exchange.has_left() { Outcome::Truncated } else { Outcome::Refused(status) }
     }
+
+    /// Why the worker was lost, as the supervisor knows it if it died.
+    fn cause(&self, lost: &Lost) -> String {
+        if !matches!(lost, Lost::Closed | Lost::Unread | Lost::Ended) {
+            return lost.to_string();
+        }
+        let deadline = Instant::now() + NOTICE;
+        loop {
+            if let Some(ending) = self.ending() {
+                return ending.to_string();
+            }
+            if Instant::now() >= deadline {
+                return format!("{lost} (pid {})", self.admitted.place.pid());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+fn send_file(
+    exchange: &mut Exchange<'_>,
+    descriptor: Option<OwnedFd>,
+    offset: u64,
+    length: u64,
+) -> Result<Result<(), SendError>, Lost> {
+    let regular = descriptor.filter(unix::descriptor::is_regular);
+    let descriptor = regular.ok_or(Lost::Nonsense(WireError::Malformed))?;
+    let span = FileSpan { descriptor: descriptor.as_raw_fd(), offset, length };
+    Ok(exchange.file(descriptor, span))
 }

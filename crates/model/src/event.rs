@@ -349,6 +349,17 @@ events! {
         outcome "403."
         action "Correct owner and permissions of the script and its directory.";
 
+    320 Error GroupBusy { process_group: String, script: String, reason: String }
+        "'{script}' was not run: process group '{process_group}' is busy: {reason}"
+        cause "All threads of the group were busy for as long as queue-timeout lets a request wait, or too many requests waited already."
+        outcome "503 with Retry-After."
+        action "Raise processes or threads, find out what keeps the application busy, or raise queue-timeout.";
+    321 Error GroupOverdue { process_group: String, script: String, reason: String }
+        "'{script}' was not run: process group '{process_group}' is busy: {reason}"
+        cause "The group has no queue-timeout, and all of its threads were busy for as long as socket-timeout or Timeout lets a request wait for anything."
+        outcome "504."
+        action "Raise processes or threads, find out what keeps the application busy, or set queue-timeout so that clients get an answer sooner.";
+
     401 Error WorkerLost { process_group: String, script: String, reason: String }
         "the process of group '{process_group}' that ran '{script}' is lost: {reason}"
         cause "The process died, was killed, was silent for longer than socket-timeout, or said something that makes no sense."

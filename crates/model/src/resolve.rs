@@ -121,6 +121,10 @@ pub enum Refusal {
     ScriptOwner { process_group: String, problem: String },
     #[error("process group unavailable")]
     GroupUnavailable { process_group: String, reason: String },
+    #[error("process group busy")]
+    GroupBusy { process_group: String, reason: String },
+    #[error("process group busy for too long")]
+    GroupOverdue { process_group: String, reason: String },
     #[error("python unavailable")]
     PythonUnavailable,
     #[error("python starting")]
@@ -147,14 +151,15 @@ impl Refusal {
             | Self::GroupNotVisible(_)
             | Self::DispatchMissing(_)
             | Self::PythonUnavailable => 500,
-            Self::PythonStarting { .. } | Self::GroupUnavailable { .. } => 503,
+            Self::PythonStarting { .. } | Self::GroupUnavailable { .. } | Self::GroupBusy { .. } => 503,
+            Self::GroupOverdue { .. } => 504,
         }
     }
 
     /// After how many seconds the client may try again.
     #[must_use]
     pub fn retry_after(&self) -> Option<u32> {
-        matches!(self, Self::PythonStarting { .. } | Self::GroupUnavailable { .. }).then_some(5)
+        (self.status() == 503).then_some(5)
     }
 
     /// What is logged.
@@ -192,6 +197,12 @@ impl Refusal {
             }
             Self::GroupUnavailable { process_group, reason } => {
                 Event::GroupUnavailable { process_group: process_group.clone(), script, reason: reason.clone() }
+            }
+            Self::GroupBusy { process_group, reason } => {
+                Event::GroupBusy { process_group: process_group.clone(), script, reason: reason.clone() }
+            }
+            Self::GroupOverdue { process_group, reason } => {
+                Event::GroupOverdue { process_group: process_group.clone(), script, reason: reason.clone() }
             }
             Self::PythonUnavailable => Event::PythonUnavailable { script },
             Self::PythonStarting { seconds } => Event::PythonStarting { script, seconds: *seconds },

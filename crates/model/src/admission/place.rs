@@ -273,7 +273,7 @@ pub struct Seat<'m> {
 
 impl Seat<'_> {
     /// Gives it back. Afterwards whoever waits first is to be woken.
-    pub fn leave(self) {
+    pub fn leave(&self) {
         // A later process may have taken it over.
         let _ = self.thread.compare_exchange(self.value, 0, Ordering::SeqCst, Ordering::SeqCst);
         // See `Queue::join`.

@@ -199,7 +199,9 @@ impl Reception {
                 Next::Close => return,
                 Next::Later => return self.park(connection),
                 Next::Frame(header) => match ToWorker::parse(header, &buffers.payload) {
-                    Ok(ToWorker::Call(_)) if self.is_stopping() || !connection.is_meant => return refuse(&connection, &mut buffers.out),
+                    Ok(ToWorker::Call(_)) if self.is_stopping() || !connection.is_meant => {
+                        return refuse(&connection, &mut buffers.out);
+                    }
                     Ok(ToWorker::Call(call)) => {
                         let reusable = self.run(process, &call, &mut connection, &mut buffers.out);
                         if !reusable {
