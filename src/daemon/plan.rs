@@ -43,7 +43,9 @@ pub fn socket_directory(parent: Parent, pool: Pool<'_>, main: Server<'_>) -> io:
 /// The server that declares a group.
 fn server_of<'s>(main: Server<'s>, group: &str) -> Server<'s> {
     let declares = |server: &Server<'_>| {
-        ServerConfig::of(server).is_some_and(|config| config.written.settings.daemon_processes().0.iter().any(|declared| declared.name == group))
+        ServerConfig::of(server).is_some_and(|config| {
+            config.written.settings.daemon_processes().0.iter().any(|declared| declared.name == group)
+        })
     };
     // A virtual host without a directive of ours shares the main server's settings, so the first one counts.
     main.chain().find(declares).unwrap_or(main)

@@ -25,10 +25,12 @@ use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 use unix::callback::{Asked, Private, Signals, close_in_forked_processes};
 use unix::connection::{adopt, wait_for};
-use unix::worker::{become_unreadable, exit, set_locale, set_title, terminate};
+use unix::worker::{become_unreadable, exit, nudge, set_locale, set_title, terminate};
 
 /// What the process may take longer than Python's ends, in milliseconds.
 const SLACK: u64 = 1000;
+/// How often the main thread of a service is made to look for signals.
+const NUDGES: u32 = 10;
 
 /// Everything that lives as long as the process.
 struct Life {
@@ -81,8 +83,10 @@ fn run(attached: Attached<'_>, life: &'static Life) -> ! {
             1
         }
     };
-    // Answers that are complete but did not leave yet.
-    attached.detached(|| wait_for([&reception.empty], Some(SLACK)));
+    if supervisor.settings.threads > 0 {
+        // Answers that are complete but did not leave yet.
+        attached.detached(|| wait_for([&reception.empty], Some(Duration::from_millis(SLACK))));
+    }
     exit(status)
 }
 
@@ -190,12 +194,14 @@ fn watch(life: &'static Life) {
         while supervisor.control.told() != Told::Stop {
             wait_for([&supervisor.control], None);
         }
-        // What the script does about it, and when it ends, is its own affair. Python may be about to wait when a signal
-        // comes, and then notices only the next one.
-        loop {
-            terminate();
-            thread::sleep(Duration::from_millis(200));
+        // What the script does about it, and when it ends, is its own affair.
+        terminate();
+        // Python may just have been about to wait, and would notice the signal only after that.
+        for _ in 0..NUDGES {
+            thread::sleep(Duration::from_millis(100));
+            nudge();
         }
+        return;
     }
     let mut stage = Stage::Serving;
     loop {

@@ -177,6 +177,23 @@ impl AsFd for Signals {
     }
 }
 
+/// Catches a signal, unless something else does, only so that it interrupts what waits.
+pub fn ignore_in_handler(number: i32) {
+    // SAFETY: [HANDLER] all zero is a valid record, filled by the kernel.
+    let mut present: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: [HANDLER] asks only.
+    unsafe { libc::sigaction(number, std::ptr::null(), &raw mut present) };
+    if present.sa_sigaction == libc::SIG_DFL {
+        present.sa_sigaction = interrupted as *const () as usize;
+        // Without SA_RESTART: that is what it is for.
+        present.sa_flags = 0;
+        // SAFETY: [HANDLER] the handler does nothing.
+        unsafe { libc::sigaction(number, &raw const present, std::ptr::null_mut()) };
+    }
+}
+
+extern "C" fn interrupted(_number: i32) {}
+
 extern "C" fn caught(number: i32) {
     // SAFETY: [HANDLER] takes nothing.
     if unsafe { libc::getpid() } != OWNER.load(Ordering::Acquire) {

@@ -11,6 +11,7 @@ use nix::sys::socket::{self, ControlMessage, ControlMessageOwned, MsgFlags, Shut
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 /// Whether a call may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +97,11 @@ pub fn shut_down(socket: &impl AsRawFd) {
     let _nobody_was_there = socket::shutdown(socket.as_raw_fd(), Shutdown::Both);
 }
 
+/// Refuses what the other side sends from now on; what it has sent can still be received.
+pub fn stop_receiving(socket: &impl AsRawFd) {
+    let _nobody_was_there = socket::shutdown(socket.as_raw_fd(), Shutdown::Read);
+}
+
 /// Makes a descriptor private to this process: closed on exec and, once [`crate::callback`] was asked, in forked ones.
 pub fn adopt(descriptor: RawFd) -> io::Result<Private> {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -179,13 +185,17 @@ impl Watched {
     }
 }
 
-/// Waits for descriptors to become readable, or for so many milliseconds; answers which are.
-pub fn wait_for<const N: usize>(descriptors: [&dyn AsFd; N], milliseconds: Option<u64>) -> [bool; N] {
+/// Waits for descriptors to become readable, at most for `patience`; answers which are.
+pub fn wait_for<const N: usize>(descriptors: [&dyn AsFd; N], patience: Option<Duration>) -> [bool; N] {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let mut watched = descriptors.map(|descriptor| PollFd::new(descriptor.as_fd(), PollFlags::POLLIN));
-    let most = |milliseconds| PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
-    let timeout = milliseconds.map_or(PollTimeout::NONE, |time| most(i32::try_from(time).unwrap_or(i32::MAX)));
-    if again(|| poll(&mut watched, timeout)).is_err() {
+    let deadline = patience.map(|patience| Instant::now() + patience);
+    let rest = || match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+        Some(rest) => PollTimeout::try_from(rest).unwrap_or(PollTimeout::MAX),
+        None => PollTimeout::NONE,
+    };
+    // Interrupted waits do not begin anew.
+    if again(|| poll(&mut watched, rest())).is_err() {
         return [false; N];
     }
     watched.map(|one| one.any().unwrap_or(false))

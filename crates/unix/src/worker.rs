@@ -48,6 +48,15 @@ pub fn terminate() {
     let _it_is_there = kill(nix::unistd::getpid(), Signal::SIGTERM);
 }
 
+/// Lets the main thread look for signals that came while it was about to wait: it is interrupted by one that means nothing.
+pub fn nudge() {
+    let signal = libc::SIGRTMAX();
+    crate::callback::ignore_in_handler(signal);
+    let main = nix::unistd::getpid().as_raw();
+    // SAFETY: [KERNEL] takes numbers only; the main thread has the number of the process.
+    unsafe { libc::syscall(libc::SYS_tgkill, main, main, signal) };
+}
+
 /// Ends the process at once: functions that libraries registered are not called.
 pub fn exit(status: i32) -> ! {
     // SAFETY: [KERNEL] takes a number and does not return.

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::io;
 use std::os::fd::AsFd;
 use unix::callback::{Private, is_forked};
-use unix::connection::{Wait, peek, receive, send, set_timeout, shut_down};
+use unix::connection::{Wait, peek, receive, send, set_timeout, shut_down, stop_receiving};
 
 /// How much is received at once.
 const CHUNK: usize = 16 << 10;
@@ -55,6 +55,11 @@ impl Connection {
     /// For those who wait for it.
     pub(crate) fn socket(&self) -> &impl AsFd {
         &self.socket
+    }
+
+    /// Takes nothing more than what has arrived: whoever sends more knows that it was not received.
+    pub(crate) fn stop_receiving(&self) {
+        stop_receiving(&self.socket);
     }
 
     /// Whether something arrived that was not used yet.

@@ -112,7 +112,7 @@ impl Reception {
         let waiting = std::mem::take(&mut self.parked().connections);
         let mut buffers = Buffers::default();
         for (_, (connection, _)) in waiting {
-            self.converse_last(connection, &mut buffers);
+            self.dismiss(connection, &mut buffers);
         }
         if self.threads.load(Ordering::Acquire) == 0 {
             self.empty.happen();
@@ -159,17 +159,18 @@ impl Reception {
     /// Closes connections that were idle for too long; answers after how many milliseconds to look again.
     fn sweep(&self) -> Option<u16> {
         let now = Instant::now();
-        let mut parked = self.parked();
-        // Names grow, so the first one waits longest.
-        let mut expired = Vec::new();
-        while let Some(first) = parked.connections.first_entry() {
+        loop {
+            let mut parked = self.parked();
+            // Names grow, so the first one waits longest.
+            let first = parked.connections.first_entry()?;
             let rest = IDLE.saturating_sub(now.duration_since(first.get().1));
             if !rest.is_zero() {
                 return u16::try_from(rest.as_millis() + 1).ok();
             }
-            expired.push(first.remove());
+            let (connection, _) = first.remove();
+            drop(parked);
+            self.dismiss(connection, &mut Buffers::default());
         }
-        None
     }
 
     /// Lets a connection wait for more.
@@ -178,18 +179,20 @@ impl Reception {
         // Looked at under the lock: what is here when the end begins gets an answer.
         if self.is_stopping() {
             drop(parked);
-            return self.converse_last(connection, &mut Buffers::default());
+            return self.dismiss(connection, &mut Buffers::default());
         }
         parked.last += 1;
         let name = parked.last;
-        if parked.connections.len() >= MOST_IDLE {
-            parked.connections.pop_first();
-        }
+        let oldest = if parked.connections.len() >= MOST_IDLE { parked.connections.pop_first() } else { None };
         // Before anybody can find it ready, it has to be here.
         let known = std::mem::replace(&mut connection.watched, true);
         let waits = self.watched.wait_once_for(connection.socket(), name, known);
         if waits.is_ok() {
             parked.connections.insert(name, (connection, Instant::now()));
+        }
+        drop(parked);
+        if let Some((_, (connection, _))) = oldest {
+            self.dismiss(connection, &mut Buffers::default());
         }
     }
 
@@ -208,7 +211,7 @@ impl Reception {
                             return;
                         }
                         if self.is_stopping() {
-                            return self.converse_last(connection, buffers);
+                            return self.dismiss(connection, buffers);
                         }
                         if !connection.has_more() {
                             return self.park(connection);
@@ -222,8 +225,10 @@ impl Reception {
         }
     }
 
-    /// Answers a request that came while the worker stopped, so that another one is asked.
-    fn converse_last(&self, mut connection: Connection, buffers: &mut Buffers) {
+    /// Closes a connection. A request that came just before is refused, so that another worker is asked; one that comes later
+    /// cannot be sent.
+    fn dismiss(&self, mut connection: Connection, buffers: &mut Buffers) {
+        connection.stop_receiving();
         while let Next::Frame(header) = connection.next(self.settings, &mut buffers.payload) {
             match ToWorker::parse(header, &buffers.payload) {
                 Ok(ToWorker::Abort) => {}

@@ -111,7 +111,7 @@ impl Caller {
             resource: request.script.as_bytes(),
             script_reloading: true,
             request_start: 1_700_000_000_000_000,
-            queue_start: 1_700_000_000_000_001,
+            queue_start: 1_700_000_001_500_000,
             environ: entries,
             ..Call::default()
         }));

@@ -228,7 +228,34 @@ fn a_worker_that_cannot_work_says_why() {
 }
 
 #[test]
-#[ignore = "groups with threads=0 do not always end when they are told to"]
+fn a_service_hears_once_that_it_is_to_end() {
+    each(|python| {
+        let mut group = Group::new(python);
+        group.settings.threads = 0;
+        let script = group.script(
+            "own.py",
+            "import signal, sys, time
+heard = []
+signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
+print('begun')
+while not heard:
+    time.sleep(0.05)
+for _ in range(15):
+    time.sleep(0.1)
+sys.exit(0 if heard == [1] else 'heard %d times' % len(heard))
+",
+        );
+        group.settings.preloads = vec![(String::new(), script)];
+        let mut worker = group.start();
+        worker.wait_for_line("begun");
+        worker.tell_stop();
+        assert!(worker.ended().success(), "{}", worker.output());
+        while worker.message().0 != 0 {}
+        assert!(worker.log.iter().all(|(_, line)| !line.contains("times")), "{:?}", worker.log);
+    });
+}
+
+#[test]
 fn a_service_ends_with_its_script_or_by_a_signal() {
     each(|python| {
         let mut group = Group::new(python);

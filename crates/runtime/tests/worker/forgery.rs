@@ -49,6 +49,20 @@ fn nobody_is_heard_without_the_key_and_the_build() {
     });
 }
 
+#[test]
+fn a_connection_that_was_meant_for_a_predecessor_starts_nothing() {
+    each(|python| {
+        let group = Group::new(python);
+        let script = group.script("hello.wsgi", HELLO);
+        let worker = group.start();
+        let mut caller = Caller::silent(&group);
+        caller.write(&ToWorker::Hello { build_id: model::BUILD_ID.as_bytes(), key: KEY, incarnation: 2 });
+        assert_eq!(caller.call(Request::to(&script)).end, End::NotStarted);
+        assert!(caller.is_closed());
+        assert_eq!(worker.stop(), []);
+    });
+}
+
 /// Numbers that look random.
 struct Dice(u64);
 

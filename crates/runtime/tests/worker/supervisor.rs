@@ -55,6 +55,7 @@ impl Group {
         let settings = Worker {
             build_id: model::BUILD_ID.to_owned(),
             group: "shop".to_owned(),
+            incarnation: 1,
             key: KEY,
             threads: 2,
             processes: 1,
