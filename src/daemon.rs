@@ -60,6 +60,8 @@ pub struct Channel {
     socket_timeout: Option<Duration>,
     /// The kernel's buffer for what is sent; 0 is its own choice.
     send_buffer: usize,
+    /// How much of an answer may wait in memory for its client, in bytes.
+    pub room: usize,
 }
 
 /// What children inherit of their generation.

@@ -23,9 +23,9 @@ pub struct Exchange<'r> {
 }
 
 impl<'r> Exchange<'r> {
-    /// Nothing read, nothing answered.
-    pub fn new(request: Request<'r>, sendfile: OnOff) -> Self {
-        Self { request, body: Body::new(request), answer: Answer::new(request), sendfile }
+    /// Nothing read, nothing answered. Up to `room` bytes of the answer may wait for a slow client.
+    pub fn new(request: Request<'r>, sendfile: OnOff, room: usize) -> Self {
+        Self { request, body: Body::new(request), answer: Answer::new(request, room), sendfile }
     }
 
     /// Does what the outcome asks for. As long as nothing has left, httpd can make an error page instead.
@@ -79,6 +79,11 @@ impl<'r> Exchange<'r> {
     /// Lets everything leave.
     pub fn flush(&mut self) -> Result<(), SendError> {
         self.open_answer()?.flush()
+    }
+
+    /// Lets leave what waited for a slow client, if it takes more now.
+    pub fn resume(&mut self) -> Result<(), SendError> {
+        self.answer.resume()
     }
 
     /// Writes a line to the request's log.

@@ -70,7 +70,11 @@ fn serve(child: Child, mut request: Request<'_>, facts: &Facts<'_>, rules: Rules
     };
     let environ = Environ::build(request, choices, facts, &target);
     let sendfile = OnOff::from(rules.directory.enable_sendfile().is_on() && request.may_use_sendfile());
-    let mut exchange = Exchange::new(request, sendfile);
+    let room = match &runner {
+        Runner::Child(_) => 0,
+        Runner::Group(channel) => channel.room,
+    };
+    let mut exchange = Exchange::new(request, sendfile, room);
     let script = Script {
         target: &target,
         reloading: *rules.directory.script_reloading(),

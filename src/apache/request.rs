@@ -11,7 +11,6 @@ use crate::ffi;
 use model::resolve::FileKind;
 use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
-use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 
 /// What a handler or translator says to httpd.
@@ -442,25 +441,14 @@ impl<'r> Request<'r> {
         unsafe { ffi::ap_set_content_length(self.as_ptr(), length) };
     }
 
-    /// Whether the client has closed its connection, looking at the socket.
-    pub fn client_has_left(&self) -> bool {
-        if self.is_aborted() {
-            return true;
-        }
-        let connection = field!(self.master);
-        // A stream of HTTP/2 has no socket of its own; mod_http2 marks it when it is reset.
-        if !connection.is_null() {
-            return false;
-        }
-        let mut number = -1;
-        // SAFETY: [REQ] the connection is alive.
-        let socket = unsafe { ffi::ap_get_conn_socket(self.record().connection) };
-        // SAFETY: [REQ] null is refused before; the number goes to a local.
-        if socket.is_null() || unsafe { ffi::apr_os_sock_get(&raw mut number, socket) } != 0 || number < 0 {
-            return false;
-        }
-        // SAFETY: [REQ] open as long as the connection.
-        unix::channel::peer_has_closed(unsafe { BorrowedFd::borrow_raw(number) })
+    /// The connection's record.
+    pub(super) fn connection_record(&self) -> *mut ffi::conn_rec {
+        self.record().connection
+    }
+
+    /// Whether this is one of several requests that share a connection at a time.
+    pub(super) fn is_stream(&self) -> bool {
+        !field!(self.master).is_null()
     }
 
     /// Whether the client is known to be gone.

@@ -30,12 +30,26 @@ pub struct Answer<'r> {
     challenges: Vec<Vec<u8>>,
     passed: bool,
     broken: Option<SendError>,
+    /// How much may wait in memory for a client that takes its time.
+    room: usize,
+    /// Whether everything is to leave as soon as the client takes it.
+    flush_due: bool,
 }
 
 impl<'r> Answer<'r> {
-    /// No answer yet.
-    pub fn new(request: Request<'r>) -> Self {
-        Self { request, brigade: None, gathered: 0, before: None, challenges: Vec::new(), passed: false, broken: None }
+    /// No answer yet. While the client takes its time, up to `room` bytes wait in memory rather than whoever makes them.
+    pub fn new(request: Request<'r>, room: usize) -> Self {
+        Self {
+            request,
+            brigade: None,
+            gathered: 0,
+            before: None,
+            challenges: Vec::new(),
+            passed: false,
+            broken: None,
+            room,
+            flush_due: false,
+        }
     }
 
     /// Whether anything went to the output filters.
@@ -69,11 +83,12 @@ impl<'r> Answer<'r> {
         if let Some(error) = self.broken {
             return Err(error);
         }
+        let may_wait = self.gathered + data.len() >= GATHERED.min(SMALL) && self.may_wait(data.len());
         let brigade = self.brigade();
-        if data.len() < SMALL {
+        if data.len() < SMALL || may_wait {
             brigade.append(data);
             self.gathered += data.len();
-            return if self.gathered < GATHERED { Ok(()) } else { self.pass() };
+            return if self.gathered < GATHERED || may_wait { Ok(()) } else { self.pass() };
         }
         // SAFETY: [BRIGADE] the filters copy what they keep of a transient bucket, so `data` need not outlive the call.
         let bucket = unsafe {
@@ -115,11 +130,26 @@ impl<'r> Answer<'r> {
         if let Some(error) = self.broken {
             return Err(error);
         }
+        if self.may_wait(0) {
+            self.flush_due = true;
+            return Ok(());
+        }
+        self.flush_due = false;
         // SAFETY: [BRIGADE] the connection's allocator is alive.
         let bucket = unsafe { ffi::apr_bucket_flush_create(self.request.bucket_allocator()) };
         // SAFETY: [BRIGADE] just created.
         unsafe { self.brigade().push(bucket) };
         self.pass()
+    }
+
+    /// Lets leave what waited for the client, if it takes more now.
+    pub fn resume(&mut self) -> Result<(), SendError> {
+        if self.flush_due { self.flush() } else { Ok(()) }
+    }
+
+    /// Whether so much more can wait, and has a reason to.
+    fn may_wait(&self, more: usize) -> bool {
+        self.passed && self.gathered + more <= self.room && self.request.client_is_slow()
     }
 
     /// Ends a whole answer.

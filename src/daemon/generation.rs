@@ -30,6 +30,8 @@ const SOON: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 5;
 /// How long the parent waits for the supervisor to have read its plan.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(2);
+/// How much of an answer may wait in memory where nothing is said.
+const ROOM: usize = 8 << 20;
 /// How many requests may wait in order for each group.
 const QUEUE: (usize, usize) = (16, 4096);
 
@@ -138,6 +140,9 @@ fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &Registry) -> 
             queue_timeout: limit(options.queue_timeout().0),
             socket_timeout: limit(options.socket_timeout().0),
             send_buffer: usize::try_from(options.send_buffer_size().0).unwrap_or(0),
+            room: Some(options.response_buffer_size().0)
+                .filter(|size| *size > 0)
+                .map_or(ROOM, |size| usize::try_from(size).unwrap_or(ROOM)),
         };
         channels.insert(declared.group.name.clone(), Arc::new(channel));
     }

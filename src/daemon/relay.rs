@@ -222,6 +222,9 @@ impl Relay<'_, '_> {
             if self.connection.receive()? {
                 continue;
             }
+            if self.exchange.resume().is_err() && !self.aborted {
+                self.abort()?;
+            }
             let quiet = self.connection.heard.elapsed();
             if quiet >= self.silence {
                 return Err(Lost::Silent(self.silence.as_secs()));

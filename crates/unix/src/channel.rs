@@ -3,6 +3,7 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen,
     recvmsg, send, setsockopt, socket, sockopt,
@@ -11,7 +12,7 @@ use nix::sys::stat::{Mode, fchmodat};
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -145,13 +146,21 @@ impl Stream {
 
 /// Whether the other side of a socket has closed it, as far as can be told without taking anything out of it.
 #[must_use]
-pub fn peer_has_closed(socket: std::os::fd::BorrowedFd<'_>) -> bool {
+pub fn peer_has_closed(socket: BorrowedFd<'_>) -> bool {
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     match nix::sys::socket::recv(socket.as_raw_fd(), &mut [0], flags) {
         Ok(length) => length == 0,
         Err(Errno::EAGAIN | Errno::EINTR) => false,
         Err(_) => true,
     }
+}
+
+/// Whether the other side of a socket makes room for what is sent to it.
+#[must_use]
+pub fn takes_more(socket: BorrowedFd<'_>) -> bool {
+    let mut watched = [PollFd::new(socket, PollFlags::POLLOUT)];
+    // Whatever else it says, sending finds out more.
+    poll(&mut watched, PollTimeout::ZERO) != Ok(0)
 }
 
 fn received(message: ControlMessageOwned) -> Vec<OwnedFd> {
