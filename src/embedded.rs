@@ -126,9 +126,21 @@ pub fn child_started(child: Child, pool: Pool<'_>, server: Server<'_>) {
     let startup: &'static Startup = Box::leak(Box::new(startup));
     STARTUP.store(ptr::from_ref(startup).cast_mut(), Ordering::Release);
     pool.on_clear(stop);
-    if wanted && !config.written.settings.restrict_embedded().is_on() {
+    let elsewhere = crate::daemon::channel("").is_some();
+    if wanted && !elsewhere && !config.written.settings.restrict_embedded().is_on() {
         startup.begin(&mut startup.lock());
     }
+}
+
+/// In the parent: why applications of embedded mode cannot run in children, if there are any and they cannot.
+pub fn must_run_elsewhere(main: Server<'_>) -> Option<Event> {
+    let config = ServerConfig::of(&main)?;
+    let (preloads, wanted) = needs(main);
+    if !wanted || config.written.settings.restrict_embedded().is_on() {
+        return None;
+    }
+    let configuration = Configuration::new(config, preloads);
+    search::find(configuration.home()).err().filter(|event| matches!(event, Event::PythonLibraryMissing { .. }))
 }
 
 /// The scripts that this child loads ahead of requests, each with its interpreter, and whether it will need Python.

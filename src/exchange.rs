@@ -19,19 +19,36 @@ pub struct Exchange<'r> {
     pub request: Request<'r>,
     body: Body<'r>,
     answer: Answer<'r>,
-    sendfile: OnOff,
+    choices: Choices,
+    /// The status of an answer that gives way to httpd's own page.
+    overridden: Option<u16>,
+}
+
+/// What the configuration says about an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Choices {
+    /// Whether files may be sent by the kernel.
+    pub sendfile: OnOff,
+    /// Whether httpd's page takes the place of an answer that tells of an error.
+    pub error_override: OnOff,
+    /// How much of an answer may wait in memory for a slow client, in bytes.
+    pub room: usize,
 }
 
 impl<'r> Exchange<'r> {
-    /// Nothing read, nothing answered. Up to `room` bytes of the answer may wait for a slow client.
-    pub fn new(request: Request<'r>, sendfile: OnOff, room: usize) -> Self {
-        Self { request, body: Body::new(request), answer: Answer::new(request, room), sendfile }
+    /// Nothing read, nothing answered.
+    pub fn new(request: Request<'r>, choices: Choices) -> Self {
+        let answer = Answer::new(request, choices.room);
+        Self { request, body: Body::new(request), answer, choices, overridden: None }
     }
 
     /// Does what the outcome asks for. As long as nothing has left, httpd can make an error page instead.
     pub fn finish(&mut self, outcome: Outcome) -> Verdict {
         if self.body.was_answered() && !self.answer.has_left() {
             return Verdict::Done;
+        }
+        if let Some(status) = self.overridden {
+            return Verdict::Status(status);
         }
         let left = self.answer.has_left();
         match outcome {
@@ -62,22 +79,36 @@ impl<'r> Exchange<'r> {
 
     /// Takes the status and headers.
     pub fn head(&mut self, head: &Head<'_>) -> Result<(), SendError> {
+        if self.choices.error_override.is_on() && head.status >= 400 {
+            self.overridden = Some(head.status);
+            self.request.keep_challenges(head.headers);
+            return Ok(());
+        }
         self.open_answer()?.head(head)
     }
 
     /// Takes a block.
     pub fn data(&mut self, data: &[u8]) -> Result<(), SendError> {
+        if self.overridden.is_some() {
+            return Ok(());
+        }
         self.open_answer()?.data(data)
     }
 
     /// Takes a part of a file.
     pub fn file(&mut self, descriptor: OwnedFd, span: FileSpan) -> Result<(), SendError> {
-        let sendfile = self.sendfile;
+        if self.overridden.is_some() {
+            return Ok(());
+        }
+        let sendfile = self.choices.sendfile;
         self.open_answer()?.file(descriptor, span, sendfile)
     }
 
     /// Lets everything leave.
     pub fn flush(&mut self) -> Result<(), SendError> {
+        if self.overridden.is_some() {
+            return Ok(());
+        }
         self.open_answer()?.flush()
     }
 

@@ -10,8 +10,8 @@ use crate::apache::request::{Request, Verdict};
 use crate::config::{ServerConfig, directory_settings};
 use crate::daemon::{self, Channel};
 use crate::embedded::{self, Python, Script};
-use crate::environ::{Choices, Environ};
-use crate::exchange::Exchange;
+use crate::environ::{self, Environ};
+use crate::exchange::{Choices, Exchange};
 use crate::facts;
 use model::directive::value::OnOff;
 use model::event::Event;
@@ -63,7 +63,7 @@ fn serve(child: Child, mut request: Request<'_>, facts: &Facts<'_>, rules: Rules
     let runner = runner(child, &target)?;
 
     request.clear_content_type();
-    let choices = Choices {
+    let choices = environ::Choices {
         pass_authorization: target.pass_authorization,
         map_head_to_get: *rules.directory.map_head_to_get(),
         proxies: Trust::of(rules.directory),
@@ -74,7 +74,8 @@ fn serve(child: Child, mut request: Request<'_>, facts: &Facts<'_>, rules: Rules
         Runner::Child(_) => 0,
         Runner::Group(channel) => channel.room,
     };
-    let mut exchange = Exchange::new(request, sendfile, room);
+    let error_override = *rules.directory.error_override();
+    let mut exchange = Exchange::new(request, Choices { sendfile, error_override, room });
     let script = Script {
         target: &target,
         reloading: *rules.directory.script_reloading(),
@@ -96,12 +97,10 @@ enum Runner {
 }
 
 fn runner(child: Child, target: &Target<'_>) -> Result<Runner, Refusal> {
-    if target.process_group.is_empty() {
-        return embedded::python(child).map(Runner::Child);
-    }
     let process_group = String::from_utf8_lossy(&target.process_group).into_owned();
     match daemon::channel(&process_group) {
         Some(channel) => Ok(Runner::Group(channel)),
+        None if process_group.is_empty() => embedded::python(child).map(Runner::Child),
         None => Err(Refusal::GroupUnavailable { process_group, reason: "its processes were not started".to_owned() }),
     }
 }

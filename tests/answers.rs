@@ -27,6 +27,7 @@ modes! {
     blocks_leave_as_they_are_yielded,
     output_filters_apply,
     error_documents_do_not_replace_answers,
+    error_documents_replace_answers_on_request,
     conditions_are_left_to_the_application,
     a_large_answer_arrives_whole,
     many_small_blocks_arrive_whole,
@@ -269,6 +270,25 @@ fn error_documents_do_not_replace_answers(mode: Mode) {
     assert_eq!(httpd.get("/a/own-404").text(), "mine");
     httpd.expect(event::APPLICATION_FAILED);
     assert_eq!(httpd.get("/a/raises").text(), "failed");
+}
+
+fn error_documents_replace_answers_on_request(mode: Mode) {
+    const APPLICATION: &str = "def application(environ, start_response):
+    status = environ['PATH_INFO'][1:]
+    start_response(status + ' Mine', [('X-Own', '1'), ('WWW-Authenticate', 'Own realm=\"a\"')])
+    return [b'mine']
+";
+    let httpd = Site::new(mode)
+        .file("apps/status.py", APPLICATION)
+        .config("WSGIScriptAlias /s \"@APPS@/status.py\"\nWSGIErrorOverride On\nErrorDocument 401 \"from httpd\"")
+        .start();
+    let answer = httpd.get("/s/401");
+    assert_eq!((answer.status, answer.text().as_str()), (401, "from httpd"));
+    assert_eq!((answer.header("WWW-Authenticate"), answer.header("X-Own")), (Some("Own realm=\"a\""), None));
+    let answer = httpd.get("/s/503");
+    assert!(answer.status == 503 && !answer.text().contains("mine"), "{}", answer.text());
+    let answer = httpd.get("/s/302");
+    assert_eq!((answer.status, answer.text().as_str(), answer.header("X-Own")), (302, "mine", Some("1")));
 }
 
 fn conditions_are_left_to_the_application(mode: Mode) {

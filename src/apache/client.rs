@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The client's end of a connection, looked at without reading or writing.
+//! The client: its end of the connection, looked at without reading or writing, and what it must be told in any case.
 
 use super::request::Request;
 use crate::ffi;
@@ -25,6 +25,18 @@ impl Request<'_> {
     /// Whether the client has closed its connection.
     pub fn client_has_left(&self) -> bool {
         self.is_aborted() || self.client().is_some_and(unix::channel::peer_has_closed)
+    }
+
+    /// Adds a challenge to whatever answer the client gets.
+    pub fn challenge(&self, value: &[u8]) {
+        self.error_headers_out().add(self.pool(), b"WWW-Authenticate", value);
+    }
+
+    /// Keeps, of these headers, what httpd's own page must tell the client, too.
+    pub fn keep_challenges(&self, headers: &[(&[u8], &[u8])]) {
+        for (_, value) in headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate")) {
+            self.challenge(value);
+        }
     }
 
     /// Whether the client has not taken what it was sent before.

@@ -205,7 +205,7 @@ impl<'r> Answer<'r> {
         self.gathered = 0;
         self.passed = true;
         for challenge in self.challenges.drain(..) {
-            self.request.error_headers_out().add(self.request.pool(), b"WWW-Authenticate", &challenge);
+            self.request.challenge(&challenge);
         }
         // SAFETY: [REQ] the request's filters are alive; [BRIGADE] so is the brigade, which they empty.
         let status = unsafe { ffi::ap_pass_brigade(self.request.output_filters(), brigade.as_ptr()) };

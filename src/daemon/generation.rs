@@ -11,7 +11,8 @@ use crate::apache::server::Server;
 use crate::config::ServerConfig;
 use crate::embedded;
 use model::admission::{Board, Shape};
-use model::daemon::{GroupOptions, Registry};
+use model::daemon::{Group, GroupOptions};
+use model::directive::Origin;
 use model::event::Event;
 use model::launch::Plan;
 use std::collections::HashMap;
@@ -74,11 +75,16 @@ struct Generation {
 /// In the parent, when the configuration is complete: opens the groups' sockets and starts their supervisor.
 pub fn start(parent: Parent, pool: Pool<'_>, main: Server<'_>) {
     let Some(config) = ServerConfig::of(&main) else { return };
-    if config.groups.all().next().is_none() {
+    let mut groups: Vec<_> = config.groups.in_order().into_iter().map(|declared| declared.group.clone()).collect();
+    if let Some(event) = embedded::must_run_elsewhere(main) {
+        log::server_event(&Event::EmbeddedInGroup { reason: event.to_string() });
+        groups.push(implicit());
+    }
+    if groups.is_empty() {
         return;
     }
     pool.on_clear(stop);
-    let launched = open(parent, pool, main, &config.groups).and_then(|(inherited, mut generation)| {
+    let launched = open(parent, pool, main, &groups).and_then(|(inherited, mut generation)| {
         generation.start_supervisor()?;
         process::watch(parent, main, generation.pid, supervisor_ended);
         Ok((inherited, generation))
@@ -90,6 +96,11 @@ pub fn start(parent: Parent, pool: Pool<'_>, main: Server<'_>) {
         }
         Err(error) => log::server_event(&Event::SupervisorFailed { reason: error.to_string() }),
     }
+}
+
+/// The group without a name, in which embedded mode runs where children cannot run it.
+fn implicit() -> Group {
+    Group { name: String::new(), options: GroupOptions::default(), origin: Origin { file: "httpd".into(), line: 0 } }
 }
 
 /// The sockets of one group.
@@ -112,19 +123,19 @@ fn open_sockets(directory: &Path, options: &GroupOptions) -> io::Result<Opened> 
 }
 
 /// Opens the groups' sockets and writes the plan.
-fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &Registry) -> io::Result<(Inherited, Generation)> {
+fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> io::Result<(Inherited, Generation)> {
     let runtime = embedded::runtime_descriptor().ok_or_else(|| io::Error::other("its files are not installed"))?;
     let directory = plan::socket_directory(parent, pool, main)?;
     let number = process::generation();
     let (mut channels, mut listeners, mut logs, mut planned) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new());
     let mut divisions = Vec::new();
-    for (place, declared) in groups.in_order().into_iter().enumerate() {
-        let options = &declared.group.options;
+    for (place, group) in groups.iter().enumerate() {
+        let options = &group.options;
         let opened = open_sockets(&directory, options)?;
         let key = unix::program::secret()?;
         let numbers = opened.listeners.iter().map(AsRawFd::as_raw_fd).collect();
-        let log = plan::log_of(main, &declared.group.name).and_then(|log| unix::descriptor::duplicate(log).ok());
-        planned.push(plan::group(main, &declared.group, numbers, log.as_ref().map(AsRawFd::as_raw_fd), key));
+        let log = plan::log_of(main, &group.name).and_then(|log| unix::descriptor::duplicate(log).ok());
+        planned.push(plan::group(main, group, numbers, log.as_ref().map(AsRawFd::as_raw_fd), key));
         logs.extend(log);
         listeners.extend(opened.listeners);
         divisions.push((opened.processes.len(), usize::try_from(options.threads().0).unwrap_or(0)));
@@ -144,7 +155,7 @@ fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &Registry) -> 
                 .filter(|size| *size > 0)
                 .map_or(ROOM, |size| usize::try_from(size).unwrap_or(ROOM)),
         };
-        channels.insert(declared.group.name.clone(), Arc::new(channel));
+        channels.insert(group.name.clone(), Arc::new(channel));
     }
     let patience = planned.iter().map(|group| group.shutdown_timeout).max().unwrap_or(0);
     let shape = shape(divisions);

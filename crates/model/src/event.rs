@@ -205,6 +205,12 @@ events! {
         outcome "The interval of the process counts."
         action "Set the interval for the process, or give the interpreter a lock of its own with WSGIPerInterpreterGIL.";
 
+    121 Warning EmbeddedInGroup { reason: String }
+        "embedded mode runs in a process of its own: {reason}"
+        cause "Some alias leads to embedded mode, and the configured Python has no shared library that httpd's children could load. A group that nobody declared, with one process and 15 threads as httpd's user, does the work instead."
+        outcome "Requests for embedded mode are served by that process."
+        action "Nothing need be done. Install the shared library, or declare a process group, to choose where the applications run.";
+
     201 Error ScriptUnreadable { script: String, reason: String }
         "script '{script}' cannot be read: {reason}"
         cause "The script file cannot be opened or read by the user that runs it."
