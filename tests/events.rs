@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Log events: the numbers that tests announce are those of the table, and each number is raised by some test.
+//! Log events: the numbers that tests announce are those of the table, and each number is raised by some test: with a real
+//! httpd, or with a real supervisor in crates/supervisor/tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
 use harness::event::NUMBERS;
@@ -22,13 +23,16 @@ fn the_numbers_of_the_tests_are_those_of_the_table() {
 
 #[test]
 fn every_event_is_raised_by_some_test() {
-    let folder = harness::module::workspace().join("tests");
-    let sources: String = fs::read_dir(folder)
-        .unwrap()
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"))
-        .map(|entry| fs::read_to_string(entry.path()).unwrap())
-        .collect();
+    let sources = |folder: &str| -> String {
+        fs::read_dir(harness::module::workspace().join(folder))
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"))
+            .map(|entry| fs::read_to_string(entry.path()).unwrap())
+            .collect()
+    };
+    let supervised = sources("crates/supervisor/tests") + &sources("crates/supervisor/tests/supervising");
+    let sources = sources("tests");
     let constant = |name: &str| {
         let mut text = String::new();
         for character in name.chars() {
@@ -49,9 +53,11 @@ fn every_event_is_raised_by_some_test() {
         ];
         uses.iter().any(|text| sources.contains(text.as_str()))
     };
+    let is_seen = |number: u16| supervised.contains(&format!("\"WSGIRS{number:04}: "));
     let missing: Vec<_> = TABLE
         .iter()
-        .filter(|entry| !raised(entry.name) && !UNRAISED.iter().any(|(number, _)| *number == entry.number))
+        .filter(|entry| !raised(entry.name) && !is_seen(entry.number))
+        .filter(|entry| !UNRAISED.iter().any(|(number, _)| *number == entry.number))
         .map(|entry| (entry.number, entry.name))
         .collect();
     assert!(missing.is_empty(), "raised by no test in tests/*.rs: {missing:?}");

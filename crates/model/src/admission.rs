@@ -12,7 +12,7 @@ mod notice;
 mod place;
 mod queue;
 
-pub use place::{Ending, How, Incarnation, Place, Seat, State};
+pub use place::{Ending, How, Incarnation, Place, Seat, State, signal_name};
 pub use queue::{Queue, Ticket};
 
 #[cfg(loom)]

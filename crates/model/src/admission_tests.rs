@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The board with one thread, and with many that take and give back at random.
 
-use super::place::signal_name;
 use super::*;
 use std::sync::atomic::AtomicUsize;
 
@@ -105,7 +104,8 @@ fn endings_are_forgotten_when_others_follow() {
 
 #[test]
 fn every_way_to_end_travels_and_reads_well() {
-    let all = [How::Status(3), How::Signal(9), How::OutOfMemory, How::CpuTime, How::Overdue, How::Misbehaved];
+    let all =
+        [How::Status(3), How::Signal(9), How::OutOfMemory, How::CpuTime, How::Overdue, How::Misbehaved, How::Late];
     for how in all {
         assert_eq!(How::numbered(how.number()), Some(how));
     }

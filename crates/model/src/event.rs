@@ -383,6 +383,62 @@ events! {
         outcome "A new one starts the groups' processes again; requests that were running are lost, others wait."
         action "Find out what killed it; report it if nothing did.";
 
+    410 Error WorkerEnded { process_group: String, ending: String, next: String }
+        "process group '{process_group}': worker ended unexpectedly: {ending}{next}"
+        cause "A process of the group crashed, was killed, ended by itself without being asked, or ended before it was ready."
+        outcome "Another one takes its place, after a growing delay if that happens again and again; requests that it ran are lost."
+        action "Read how it ended, and the lines before: a crash, a limit, and memory that ran out have different cures.";
+    411 Error WorkerUnstartable { process_group: String, origin: String, problem: String, fix: String }
+        "process group '{process_group}', declared at {origin}: worker could not be started: {problem}; {fix}"
+        cause "A process of the group could not be made what its options say: the interpreter, a directory, the user, or a limit of the system."
+        outcome "It is tried again after a growing delay; as long as the group has no other process, its requests get 503."
+        action "Follow the message.";
+    412 Error WorkerUnfit { process_group: String, reason: String }
+        "process group '{process_group}': worker cannot work: {reason}"
+        cause "A process of the group started and found that it cannot work, for instance because its Python cannot load the extension."
+        outcome "It is tried again after a growing delay; as long as the group has no other process, its requests get 503."
+        action "Read the reason.";
+    413 Warning WorkerHampered { process_group: String, trouble: String }
+        "process group '{process_group}': worker starts, but: {trouble}"
+        cause "An option of the group could not be applied to the process."
+        outcome "The process starts without it."
+        action "Correct the option, or the limits that httpd itself runs under.";
+    414 Error ProtocolBroken { process_group: String, problem: String }
+        "process group '{process_group}': worker does not keep to the protocol: {problem}"
+        cause "A process of the group said something to the supervisor that makes no sense, for instance because the package was replaced while httpd ran."
+        outcome "It is killed; another one takes its place."
+        action "Restart httpd after an upgrade; otherwise find out what writes to the control socket, descriptor 3 of the process.";
+    415 Warning WorkerOverdue { process_group: String, patience: String }
+        "process group '{process_group}': worker did not end within {patience} and is killed (shutdown-timeout)"
+        cause "A process of the group was to end, and requests, threads or exit functions of the application did not finish in time."
+        outcome "It is killed with its process group; requests that it ran are lost."
+        action "Raise shutdown-timeout, or correct what does not finish.";
+    416 Error WorkerLate { process_group: String, patience: String }
+        "process group '{process_group}': worker was not ready within {patience} and is killed (startup-timeout)"
+        cause "A process of the group took longer than startup-timeout to start, for instance because a script hangs while it is loaded."
+        outcome "It is killed with its process group and tried again after a growing delay."
+        action "Find out what hangs, or raise startup-timeout.";
+    417 Warning LinesDropped { origin: String, count: u64, problem: String }
+        "{origin}: {count} lines were dropped, {problem}"
+        cause "A process wrote more than 1000 lines in a second, or the error log did not take lines as fast as they came."
+        outcome "These lines are lost; nothing waits for the log."
+        action "Let the application write less, or find out what holds up the error log.";
+    418 Error SettingsUndelivered { process_group: String, problem: String }
+        "process group '{process_group}': worker cannot be given its settings: {problem}"
+        cause "The settings of the group are too long, usually because of very many scripts to load ahead or interpreter options."
+        outcome "The process is killed and tried again after a growing delay."
+        action "Shorten the settings, or divide the group.";
+    419 Warning LogUnusable { process_group: String, reason: String }
+        "process group '{process_group}': its error log cannot be used, httpd's main one is: {reason}"
+        cause "The supervisor cannot write to the ErrorLog of the virtual host that declares the group."
+        outcome "The lines of the group's processes go to httpd's main error log."
+        action "Correct the ErrorLog of that virtual host.";
+    420 Critical SupervisorUnfit { reason: String }
+        "the supervisor of the process groups cannot work: {reason}"
+        cause "The supervisor was given something that it cannot use, or the kernel refuses it what it needs."
+        outcome "It ends; httpd starts another one, and requests for process groups wait or get 503."
+        action "Read the reason; restart httpd after an upgrade.";
+
     501 Critical Panicked { place: String, message: String }
         "a defect in mod_wsgi_rs was caught at {place}: {message}"
         cause "A part of the module stopped at a violated assumption."

@@ -3,6 +3,7 @@
 //!
 //! Nothing here reads a clock: a [`Moment`] is the time since the supervisor began, and whoever calls says which it is.
 
+use crate::admission::How;
 use std::time::Duration;
 
 /// The time since the supervisor began.
@@ -28,31 +29,57 @@ pub enum Action {
     Start,
     /// Tell the process to end.
     Stop,
-    /// Kill the process and all of its process group.
-    Kill,
+    /// Kill the process and all of its process group; it ends in this way.
+    Kill(How),
 }
 
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// With status 0.
-    Clean,
-    /// In any other way, or it could not be started.
-    Failure,
+/// What a place allows its processes. No time is for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How long one may take until it is ready.
+    pub startup: Option<Duration>,
+    /// How long one that is to end may take.
+    pub shutdown: Option<Duration>,
+    /// What they are for.
+    pub work: Work,
+}
+
+/// What the processes of a group are for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Work {
+    /// They answer requests.
+    #[default]
+    Requests,
+    /// They run a script of their own and serve no requests.
+    Service,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// No process; the next one starts then.
     Waiting(Moment),
+    /// A process that is to be ready until then.
+    Starting(Option<Moment>),
     /// A process, and since when it is ready.
-    Running(Option<Moment>),
-    /// The process is to end by itself until then.
-    Leaving(Option<Moment>, Option<Moment>),
+    Ready(Moment),
+    /// A process that was ready since then if ever, and ends by itself until the moment, or else in the way that is given.
+    Leaving(Option<Moment>, Option<Moment>, How),
     /// The process was killed and should be gone by then.
     Killed(Option<Moment>, Moment),
     /// No process, and there will be none.
     Closed,
+}
+
+impl State {
+    /// Whether there is a process; since when it is ready, if it ever was.
+    const fn process(self) -> Option<Option<Moment>> {
+        match self {
+            Self::Starting(_) => Some(None),
+            Self::Ready(ready) => Some(Some(ready)),
+            Self::Leaving(ready, ..) | Self::Killed(ready, _) => Some(ready),
+            Self::Waiting(_) | Self::Closed => None,
+        }
+    }
 }
 
 /// The place of one process of a group.
@@ -60,29 +87,31 @@ enum State {
 pub struct Place {
     state: State,
     delay: Duration,
-    patience: Option<Duration>,
-    service: bool,
+    terms: Terms,
     closing: bool,
 }
 
 impl Place {
-    /// An empty place whose process starts at once. A process that is to end may take `patience`, without one for ever;
-    /// `service` is for processes that serve no requests.
+    /// An empty place whose process starts at once.
     #[must_use]
-    pub const fn new(now: Moment, patience: Option<Duration>, service: bool) -> Self {
-        Self { state: State::Waiting(now), delay: FIRST_DELAY, patience, service, closing: false }
+    pub const fn new(now: Moment, terms: Terms) -> Self {
+        Self { state: State::Waiting(now), delay: FIRST_DELAY, terms, closing: false }
     }
 
     /// What is due, which the caller does.
     pub fn act(&mut self, now: Moment) -> Option<Action> {
         match self.state {
             State::Waiting(due) if due <= now => {
-                self.state = State::Running(None);
+                self.state = State::Starting(self.terms.startup.map(|startup| now + startup));
                 Some(Action::Start)
             }
-            State::Leaving(ready, Some(due)) if due <= now => {
+            State::Starting(Some(due)) if due <= now => {
+                self.state = State::Killed(None, now + BURIAL);
+                Some(Action::Kill(How::Late))
+            }
+            State::Leaving(ready, Some(due), how) if due <= now => {
                 self.state = State::Killed(ready, now + BURIAL);
-                Some(Action::Kill)
+                Some(Action::Kill(how))
             }
             State::Killed(_, due) if self.closing && due <= now => {
                 self.state = State::Closed;
@@ -96,38 +125,43 @@ impl Place {
     #[must_use]
     pub const fn due(&self) -> Option<Moment> {
         match self.state {
-            State::Waiting(due) | State::Leaving(_, Some(due)) => Some(due),
+            State::Waiting(due) | State::Starting(Some(due)) | State::Leaving(_, Some(due), _) => Some(due),
             State::Killed(_, due) if self.closing => Some(due),
             _ => None,
         }
     }
 
     /// The process says that it is ready.
-    pub fn ready(&mut self, now: Moment) {
-        if self.state == State::Running(None) {
-            self.state = State::Running(Some(now));
+    pub const fn ready(&mut self, now: Moment) {
+        if let State::Starting(_) = self.state {
+            self.state = State::Ready(now);
         }
     }
 
     /// The process is going to end by itself.
     pub fn leaves(&mut self, now: Moment) {
-        if let State::Running(ready) = self.state {
-            self.state = State::Leaving(ready, self.patience.map(|patience| now + patience));
+        if let State::Starting(_) | State::Ready(_) = self.state {
+            let ready = self.state.process().flatten();
+            self.state = State::Leaving(ready, self.terms.shutdown.map(|patience| now + patience), How::Overdue);
         }
     }
 
-    /// The process does what it must not.
-    pub const fn misbehaves(&mut self, now: Moment) {
-        if let State::Running(ready) | State::Leaving(ready, _) = self.state {
-            self.state = State::Leaving(ready, Some(now));
+    /// The process has to end at once, in this way.
+    pub fn condemn(&mut self, now: Moment, how: How) {
+        if let State::Starting(_) | State::Ready(_) | State::Leaving(..) = self.state {
+            self.state = State::Leaving(self.state.process().flatten(), Some(now), how);
         }
     }
 
-    /// The process ended, or could not be started. The delay before the next one, if there will be one.
-    pub fn ended(&mut self, now: Moment, ending: Ending) -> Option<Duration> {
-        let (State::Running(ready) | State::Leaving(ready, _) | State::Killed(ready, _)) = self.state else {
-            return None;
-        };
+    /// Whether the process accepts requests, or did and is not killed yet.
+    #[must_use]
+    pub const fn serves(&self) -> bool {
+        matches!(self.state, State::Ready(_) | State::Leaving(Some(_), ..))
+    }
+
+    /// The process ended in this way, or could not be started. The delay before the next one, if there will be one.
+    pub fn ended(&mut self, now: Moment, how: Option<How>) -> Option<Duration> {
+        let ready = self.state.process()?;
         if self.closing {
             self.state = State::Closed;
             return None;
@@ -136,7 +170,7 @@ impl Place {
         if life.is_some_and(|life| life >= STABLE) {
             self.delay = FIRST_DELAY;
         }
-        let delay = if self.service && ready.is_some() && ending == Ending::Clean {
+        let delay = if self.terms.work == Work::Service && ready.is_some() && how == Some(How::Status(0)) {
             SERVICE_DELAY
         } else if life.is_some_and(|life| life >= SHORT) {
             Duration::ZERO
@@ -157,7 +191,7 @@ impl Place {
                 self.state = State::Closed;
                 None
             }
-            State::Running(_) => {
+            State::Starting(_) | State::Ready(_) => {
                 self.leaves(now);
                 Some(Action::Stop)
             }
@@ -224,8 +258,15 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
+    const CLEAN: Option<How> = Some(How::Status(0));
+    const FAILURE: Option<How> = Some(How::Signal(11));
+
+    const fn terms(shutdown: Option<Duration>) -> Terms {
+        Terms { startup: None, shutdown, work: Work::Requests }
+    }
+
     fn running(patience: Option<Duration>) -> Place {
-        let mut place = Place::new(at(0), patience, false);
+        let mut place = Place::new(at(0), terms(patience));
         assert_eq!((place.due(), place.act(at(0))), (Some(at(0)), Some(Action::Start)));
         assert_eq!((place.due(), place.act(at(1))), (None, None));
         place
@@ -236,7 +277,7 @@ mod tests {
         let mut place = running(None);
         let (mut now, mut delays) = (at(0), Vec::new());
         for _ in 0..9 {
-            let delay = place.ended(now, Ending::Failure).unwrap();
+            let delay = place.ended(now, FAILURE).unwrap();
             delays.push(delay.as_millis());
             assert_eq!(place.act(now), None);
             now += delay;
@@ -249,9 +290,9 @@ mod tests {
     fn a_process_that_served_is_replaced_at_once() {
         let mut place = running(None);
         place.ready(at(5000));
-        assert_eq!(place.ended(at(6000), Ending::Failure), Some(Duration::ZERO));
+        assert_eq!(place.ended(at(6000), FAILURE), Some(Duration::ZERO));
         assert_eq!(place.act(at(6000)), Some(Action::Start));
-        assert_eq!(place.ended(at(90_000), Ending::Clean), Some(FIRST_DELAY), "it was never ready");
+        assert_eq!(place.ended(at(90_000), CLEAN), Some(FIRST_DELAY), "it was never ready");
     }
 
     #[test]
@@ -261,31 +302,31 @@ mod tests {
             let start = place.due().unwrap_or_default();
             place.act(start);
             place.ready(start);
-            assert_eq!(place.ended(start + at(999), Ending::Clean), Some(at(delay)));
+            assert_eq!(place.ended(start + at(999), CLEAN), Some(at(delay)));
         }
         place.act(at(10_000));
         place.ready(at(10_000));
-        assert_eq!(place.ended(at(11_000), Ending::Failure), Some(Duration::ZERO), "the delay is kept, not used");
+        assert_eq!(place.ended(at(11_000), FAILURE), Some(Duration::ZERO), "the delay is kept, not used");
         place.act(at(11_000));
-        assert_eq!(place.ended(at(11_000), Ending::Failure), Some(at(1000)));
+        assert_eq!(place.ended(at(11_000), FAILURE), Some(at(1000)));
         place.act(at(12_000));
         place.ready(at(12_000));
-        assert_eq!(place.ended(at(72_000), Ending::Failure), Some(Duration::ZERO));
+        assert_eq!(place.ended(at(72_000), FAILURE), Some(Duration::ZERO));
         place.act(at(72_000));
-        assert_eq!(place.ended(at(72_000), Ending::Failure), Some(FIRST_DELAY));
+        assert_eq!(place.ended(at(72_000), FAILURE), Some(FIRST_DELAY));
     }
 
     #[test]
     fn a_service_script_that_ends_well_runs_again_after_a_second() {
-        let mut place = Place::new(at(0), None, true);
+        let mut place = Place::new(at(0), Terms { work: Work::Service, ..terms(None) });
         for start in 0..3 {
             assert_eq!(place.act(at(start * 1000)), Some(Action::Start));
             place.ready(at(start * 1000));
-            assert_eq!(place.ended(at(start * 1000), Ending::Clean), Some(SERVICE_DELAY));
+            assert_eq!(place.ended(at(start * 1000), CLEAN), Some(SERVICE_DELAY));
         }
         assert_eq!(place.act(at(9000)), Some(Action::Start));
         place.ready(at(9000));
-        assert_eq!(place.ended(at(9000), Ending::Failure), Some(FIRST_DELAY));
+        assert_eq!(place.ended(at(9000), FAILURE), Some(FIRST_DELAY));
     }
 
     #[test]
@@ -293,7 +334,7 @@ mod tests {
         let mut place = running(Some(at(3000)));
         assert_eq!(place.close(at(100)), Some(Action::Stop));
         assert_eq!((place.close(at(101)), place.due(), place.act(at(3099))), (None, Some(at(3100)), None));
-        assert_eq!(place.act(at(3100)), Some(Action::Kill));
+        assert_eq!(place.act(at(3100)), Some(Action::Kill(How::Overdue)));
         assert!(!place.is_closed());
         assert_eq!(place.act(at(3100) + BURIAL), None);
         assert!(place.is_closed());
@@ -305,9 +346,9 @@ mod tests {
         place.ready(at(1));
         assert_eq!(place.close(at(2)), Some(Action::Stop));
         assert_eq!((place.due(), place.act(at(9_999_999))), (None, None), "no patience is for ever");
-        assert_eq!(place.ended(at(9_999_999), Ending::Clean), None);
+        assert_eq!(place.ended(at(9_999_999), CLEAN), None);
         assert!(place.is_closed());
-        let mut empty = Place::new(at(0), None, false);
+        let mut empty = Place::new(at(0), terms(None));
         assert_eq!(empty.close(at(0)), None);
         assert!(empty.is_closed());
         assert_eq!(empty.act(at(1)), None);
@@ -318,15 +359,63 @@ mod tests {
         let mut place = running(Some(at(500)));
         place.leaves(at(1000));
         place.leaves(at(1400));
-        assert_eq!((place.act(at(1499)), place.act(at(1500))), (None, Some(Action::Kill)));
+        assert_eq!((place.act(at(1499)), place.act(at(1500))), (None, Some(Action::Kill(How::Overdue))));
         assert_eq!(place.due(), None);
-        assert_eq!(place.ended(at(1501), Ending::Failure), Some(FIRST_DELAY));
+        assert_eq!(place.ended(at(1501), FAILURE), Some(FIRST_DELAY));
         let mut place = running(None);
-        place.misbehaves(at(7));
-        assert_eq!(place.act(at(7)), Some(Action::Kill));
+        place.condemn(at(7), How::Misbehaved);
+        assert_eq!(place.act(at(7)), Some(Action::Kill(How::Misbehaved)));
         assert_eq!(place.close(at(8)), None);
-        assert_eq!(place.ended(at(9), Ending::Failure), None);
+        assert_eq!(place.ended(at(9), FAILURE), None);
         assert!(place.is_closed());
+    }
+
+    #[test]
+    fn a_process_that_is_not_ready_in_time_is_killed_and_tried_again() {
+        let mut place = Place::new(at(0), Terms { startup: Some(at(5000)), ..terms(None) });
+        assert_eq!(place.act(at(100)), Some(Action::Start));
+        assert_eq!((place.due(), place.act(at(5099))), (Some(at(5100)), None));
+        assert_eq!(place.act(at(5100)), Some(Action::Kill(How::Late)));
+        assert_eq!((place.due(), place.act(at(5101))), (None, None), "once");
+        place.ready(at(5102));
+        assert!(!place.serves(), "too late");
+        assert_eq!(place.ended(at(5103), Some(How::Late)), Some(FIRST_DELAY));
+        assert_eq!(place.act(at(6000)), Some(Action::Start));
+        assert_eq!(place.due(), Some(at(11_000)), "each has the time again");
+        place.ready(at(10_999));
+        assert_eq!((place.due(), place.act(at(99_999))), (None, None), "in time");
+        assert!(place.serves());
+    }
+
+    #[test]
+    fn a_process_that_ends_meanwhile_is_not_late() {
+        let start = || {
+            let mut place = Place::new(at(0), Terms { startup: Some(at(5000)), ..terms(Some(at(9000))) });
+            place.act(at(0));
+            place
+        };
+        let mut failed = start();
+        failed.leaves(at(4000));
+        assert_eq!((failed.act(at(5000)), failed.act(at(13_000))), (None, Some(Action::Kill(How::Overdue))));
+        let mut closed = start();
+        assert_eq!(closed.close(at(1000)), Some(Action::Stop));
+        assert_eq!((closed.act(at(9999)), closed.act(at(10_000))), (None, Some(Action::Kill(How::Overdue))));
+    }
+
+    #[test]
+    fn only_a_process_that_was_ready_serves() {
+        let mut place = running(None);
+        assert!(!place.serves());
+        place.leaves(at(1));
+        assert!(!place.serves(), "it leaves without ever having been ready");
+        place.ended(at(2), FAILURE);
+        place.act(at(1000));
+        place.ready(at(1000));
+        assert!(place.serves());
+        place.leaves(at(1001));
+        assert!(place.serves(), "it finishes its requests");
+        place.ended(at(1002), CLEAN);
+        assert!(!place.serves());
     }
 
     #[test]

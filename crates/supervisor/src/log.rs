@@ -1,40 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-//! httpd's error log, which is this process's standard error. Whoever reads it slowly does not hold up the workers.
+//! An error log of httpd's. Whoever reads it slowly does not hold up the workers.
 
 use crate::lines::printable;
-use model::event::Level;
+use model::event::{Event, Level};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 use unix::readiness::{self, Interest};
 
 /// How many bytes may wait until the log takes them.
 const ROOM: usize = 1 << 20;
-/// How long the last lines may take.
-const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The log.
+/// An error log.
 pub struct Log {
     target: OwnedFd,
     waiting: VecDeque<Vec<u8>>,
     size: usize,
     dropped: u64,
-    level: Level,
 }
 
 impl Log {
-    /// Opens it for lines up to `level`.
-    pub fn open(level: Level) -> io::Result<Self> {
-        let target = unix::children::error_log()?;
-        Ok(Self { target, waiting: VecDeque::new(), size: 0, dropped: 0, level })
+    /// The log that this descriptor leads to.
+    pub fn open(number: RawFd) -> io::Result<Self> {
+        let target = unix::children::log_file(number)?;
+        Ok(Self { target, waiting: VecDeque::new(), size: 0, dropped: 0 })
     }
 
     /// Writes a line about the worker `pid`, or about this process.
     pub fn line(&mut self, level: Level, pid: Option<i32>, text: &str) {
-        if level > self.level {
-            return;
-        }
         let line = shaped(level, pid.unwrap_or_else(|| i32::try_from(std::process::id()).unwrap_or(0)), text);
         if self.size + line.len() > ROOM {
             self.dropped += 1;
@@ -43,6 +37,11 @@ impl Log {
         self.size += line.len();
         self.waiting.push_back(line);
         self.write();
+    }
+
+    /// Writes an event about the worker `pid`, or about this process.
+    pub fn event(&mut self, pid: Option<i32>, event: &Event) {
+        self.line(event.level(), pid, &event.to_string());
     }
 
     /// What to wait for, if lines wait.
@@ -69,18 +68,24 @@ impl Log {
         }
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
-            self.line(Level::Warning, None, &format!("{dropped} lines were dropped because the log did not take them"));
+            let (origin, problem) = ("this error log".to_owned(), "it did not take them".to_owned());
+            self.event(None, &Event::LinesDropped { origin, count: dropped, problem });
         }
     }
 
-    /// Waits a little until everything is written.
-    pub fn finish(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until everything is written, or the time is over.
+    pub fn finish(&mut self, deadline: Instant) {
         while !self.waiting.is_empty() && Instant::now() < deadline {
             let rest = deadline.saturating_duration_since(Instant::now());
             let _ = readiness::wait(&[(self.target.as_fd(), Interest::Write)], Some(rest));
             self.write();
         }
+    }
+}
+
+impl AsFd for Log {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.target.as_fd()
     }
 }
 

@@ -8,25 +8,31 @@
 
 #![forbid(unsafe_code)]
 
+mod board;
+mod journal;
+mod life;
 mod lines;
 mod log;
+mod output;
 mod plan;
 mod recipe;
+mod seat;
 mod supervisor;
 mod worker;
 
 use log::Log;
-use model::event::Level;
+use model::event::Event;
 use std::process::ExitCode;
+use std::time::Instant;
 use supervisor::Supervisor;
 
 fn main() -> ExitCode {
     match std::panic::catch_unwind(run) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(reason)) => {
-            if let Ok(mut log) = Log::open(Level::Debug) {
-                log.line(Level::Critical, None, &format!("supervisor of process groups: {reason}"));
-                log.finish();
+            if let Ok(mut log) = Log::open(2) {
+                log.event(None, &Event::SupervisorUnfit { reason });
+                log.finish(Instant::now() + journal::PATIENCE);
             }
             ExitCode::FAILURE
         }
@@ -36,8 +42,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let start = plan::Start::from_arguments()?;
-    let log = Log::open(start.level).map_err(|error| format!("standard error: {error}"))?;
     let signals = unix::children::prepare().map_err(|error| error.to_string())?;
-    let mut supervisor = Supervisor::new(start, log, signals)?;
+    let mut supervisor = Supervisor::new(start, signals)?;
     supervisor.run().map_err(|error| error.to_string())
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the supervisor is started with: arguments, and the plan that one of them leads to.
 
+use crate::board;
+use crate::journal::Journal;
 use model::BUILD_ID;
+use model::admission::Board;
 use model::event::Level;
 use model::launch::Plan;
 use std::fs::File;
@@ -19,10 +22,12 @@ pub struct Start {
     pub alive: OwnedFd,
     /// The directory of the runtime files.
     pub runtime: OwnedFd,
-    /// The listener of each group.
-    pub listeners: Vec<OwnedFd>,
-    /// The most talkative level that is logged.
-    pub level: Level,
+    /// The listener of each process of each group.
+    pub listeners: Vec<Vec<OwnedFd>>,
+    /// The board of the generation.
+    pub board: Board<'static>,
+    /// Where lines go.
+    pub journal: Journal,
     /// The user that httpd's children run as.
     pub httpd: u32,
 }
@@ -46,15 +51,19 @@ impl Start {
         let (file, acknowledgement, alive) = (take(plan)?, take(acknowledgement)?, take(alive)?);
         let plan = read(file)?;
         let runtime = copy(plan.runtime)?;
-        let listeners = plan.groups.iter().map(|group| copy(group.listener)).collect::<Result<Vec<_>, _>>()?;
-        let kept: Vec<_> =
-            [&acknowledgement, &alive, &runtime].into_iter().chain(&listeners).map(AsFd::as_fd).collect();
+        let board = board::open(&plan)?;
+        let listeners = plan.groups.iter().map(|group| group.listeners.iter().copied().map(copy).collect());
+        let listeners = listeners.collect::<Result<Vec<Vec<_>>, _>>()?;
+        let journal = Journal::open(level, &plan.groups).map_err(|error| format!("standard error: {error}"))?;
+        let own = [&acknowledgement, &alive, &runtime].into_iter().chain(listeners.iter().flatten());
+        let kept: Vec<_> = own.map(AsFd::as_fd).chain(journal.descriptors()).collect();
         children::keep_only(&kept);
-        Ok(Self { plan, acknowledgement, alive, runtime, listeners, level, httpd })
+        Ok(Self { plan, acknowledgement, alive, runtime, listeners, board, journal, httpd })
     }
 }
 
-fn copy(number: i32) -> Result<OwnedFd, String> {
+/// A copy of an inherited descriptor.
+pub fn copy(number: i32) -> Result<OwnedFd, String> {
     descriptor::duplicate(number).map_err(|error| format!("descriptor {number}: {error}"))
 }
 

@@ -6,17 +6,21 @@
 
 #[path = "supervising/bench.rs"]
 mod bench;
+#[path = "supervising/board.rs"]
+mod board;
+#[path = "supervising/logs.rs"]
+mod logs;
 #[path = "supervising/pretender.rs"]
 mod pretender;
 
 use bench::{Bench, has_ended, is_root, skip, until};
-use model::event::Level;
 use model::launch::control;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// A test and its name.
 type Test = (&'static str, fn());
 
 fn main() {
@@ -39,17 +43,23 @@ fn main() {
             what_a_dead_worker_left_behind_ends_with_the_supervisor,
         ),
         ("a_worker_that_never_spoke_does_not_hold_up_the_end", a_worker_that_never_spoke_does_not_hold_up_the_end),
-        ("a_log_that_nobody_reads_holds_up_nobody", a_log_that_nobody_reads_holds_up_nobody),
         ("a_worker_starts_in_another_root", a_worker_starts_in_another_root),
         ("a_worker_that_breaks_the_protocol_is_killed", a_worker_that_breaks_the_protocol_is_killed),
         ("a_limit_is_named_as_the_likely_cause", a_limit_is_named_as_the_likely_cause),
-        ("lines_reach_the_log_and_a_flood_does_not", lines_reach_the_log_and_a_flood_does_not),
+        (
+            "a_worker_that_is_not_ready_in_time_is_killed_with_its_group",
+            a_worker_that_is_not_ready_in_time_is_killed_with_its_group,
+        ),
+        ("settings_that_are_too_long_are_said", settings_that_are_too_long_are_said),
+        (
+            "an_option_that_cannot_be_applied_does_not_keep_a_worker_from_starting",
+            an_option_that_cannot_be_applied_does_not_keep_a_worker_from_starting,
+        ),
         ("a_killed_supervisor_leaves_nobody", a_killed_supervisor_leaves_nobody),
         ("a_plan_of_another_build_is_refused", a_plan_of_another_build_is_refused),
         ("a_descriptor_that_is_not_open_is_an_error", a_descriptor_that_is_not_open_is_an_error),
-        ("the_default_level_is_quiet", the_default_level_is_quiet),
     ];
-    for (name, test) in tests {
+    for (name, test) in tests.iter().chain(board::TESTS).chain(logs::TESTS) {
         if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
             test();
             println!("test {name} ... ok");
@@ -60,7 +70,7 @@ fn main() {
 
 fn workers_become_ready_and_end_with_httpd() {
     let mut bench = Bench::new();
-    bench.group("one", "serve").processes = 2;
+    bench.group_of(2, "one", "serve");
     bench.group("two", "serve");
     let mut run = bench.start();
     let workers = run.ready(3);
@@ -77,7 +87,7 @@ fn workers_become_ready_and_end_with_httpd() {
     run.release();
     assert_eq!(run.status(), Some(0));
     assert!(workers.iter().all(|pid| has_ended(*pid)));
-    assert_eq!(run.log().matches("ended with status 0").count(), 3, "{}", run.log());
+    assert_eq!(run.log().matches("it ended by itself with status 0").count(), 3, "{}", run.log());
 }
 
 fn a_stop_and_a_signal_end_the_workers_too() {
@@ -211,10 +221,13 @@ fn what_keeps_a_worker_from_starting_is_said() {
     let mut run = bench.start();
     run.ready(1);
     for text in [
-        "process group 'home': worker could not be started: home '/no/such/home' cannot be entered: No such file",
-        "process group 'python': worker could not be started: '/no/such/python': No such file",
-        "process group 'format': worker could not be started:",
-        "process group 'home': worker ended with status 1 before it was ready; the next one starts in 500ms",
+        "WSGIRS0411: process group 'home', declared at test:1: worker could not be started: home '/no/such/home' cannot be \
+         entered: No such file",
+        "let the group's user enter it, or correct home",
+        "process group 'python', declared at test:1: worker could not be started: '/no/such/python': No such file",
+        "create a virtual environment there, or correct python-home or WSGIPythonHome",
+        "process group 'format', declared at test:1: worker could not be started:",
+        "before it was ready; the next one starts in 500ms",
     ] {
         run.sees(text, 1);
     }
@@ -227,7 +240,7 @@ fn a_worker_that_fails_is_tried_again_later_and_later() {
     bench.group("one", "fail");
     let begun = Instant::now();
     let mut run = bench.start();
-    run.sees("worker cannot work: there is no application", 4);
+    run.sees("WSGIRS0412: process group 'one': worker cannot work: there is no application", 4);
     assert!(begun.elapsed() >= Duration::from_millis(250 + 500 + 1000), "{:?}", begun.elapsed());
     for delay in ["in 250ms", "in 500ms", "in 1s"] {
         run.sees(delay, 1);
@@ -242,11 +255,12 @@ fn a_worker_that_dies_is_replaced() {
     let mut run = bench.start();
     let first = run.ready(1)[0];
     bench::kill(first, "ABRT");
-    run.sees("worker was ended by SIGABRT; the next one starts in 250ms", 1);
+    run.sees("WSGIRS0410: process group 'one': worker ended unexpectedly: it was ended by SIGABRT", 1);
+    run.sees("; the next one starts in 250ms", 1);
     let second = run.ready(2)[1];
     assert_ne!(first, second);
     bench::kill(second, "KILL");
-    run.sees("worker was ended by SIGKILL, perhaps because memory ran out; the next one starts in 500ms", 1);
+    run.sees("; the next one starts in 500ms", 1);
     let third = run.ready(3)[2];
     run.release();
     assert_eq!(run.status(), Some(0));
@@ -264,8 +278,8 @@ fn a_worker_that_stays_is_killed_with_its_group() {
     assert_eq!(run.status(), Some(0));
     assert!(begun.elapsed() >= Duration::from_millis(300));
     assert!(has_ended(pid) && has_ended(child));
-    run.sees("worker did not end in time and is killed", 1);
-    run.sees("was ended by SIGKILL by the supervisor", 1);
+    run.sees("WSGIRS0415: process group 'one': worker did not end within 300ms and is killed (shutdown-timeout)", 1);
+    run.sees("it was to end, did not in time, and was killed", 1);
 }
 
 fn what_a_dead_worker_left_behind_ends_with_the_supervisor() {
@@ -292,21 +306,6 @@ fn a_worker_that_never_spoke_does_not_hold_up_the_end() {
     assert!(has_ended(pid) && !run.log().contains("[wsgi:warn]"), "{}", run.log());
 }
 
-fn a_log_that_nobody_reads_holds_up_nobody() {
-    let mut bench = Bench::new();
-    bench.group("flood", "flood");
-    bench.group("beat", "beat");
-    let (log, writer) = unix::program::pipe().unwrap();
-    bench.stderr = Some(writer);
-    let mut run = bench.start();
-    // The other worker goes on dying and being replaced while the pipe is full.
-    let beats = bench.folder.join("log.beats");
-    until("workers that come and go", || fs::read_to_string(&beats).unwrap_or_default().len() >= 3);
-    run.release();
-    assert_eq!(run.status(), Some(0));
-    drop(log);
-}
-
 fn a_worker_starts_in_another_root() {
     if !is_root() {
         return skip("only root can change the root");
@@ -321,8 +320,11 @@ fn a_worker_starts_in_another_root() {
     group.python = "/inside".to_owned();
     bench.group("two", "serve").process.chroot = Some("/no/such/root".to_owned());
     let mut run = bench.start();
-    run.sees("process group 'one': worker could not be started: '/inside' cannot be started: Exec format error", 1);
-    run.sees("process group 'two': worker could not be started: chroot '/no/such/root': No such file", 1);
+    run.sees("process group 'one', declared at test:1: worker could not be started: '/inside' cannot be started: Exec format error", 1);
+    run.sees(
+        "process group 'two', declared at test:1: worker could not be started: chroot '/no/such/root': No such file",
+        1,
+    );
     run.say(b'S');
     assert_eq!(run.status(), Some(0));
 }
@@ -332,9 +334,10 @@ fn a_worker_that_breaks_the_protocol_is_killed() {
     bench.group("one", "stranger");
     bench.group("two", "hasty");
     let mut run = bench.start();
-    run.sees("process group 'one': worker does not keep to the protocol: it is build 'another'", 1);
-    run.sees("process group 'two': worker does not keep to the protocol: message 3 is out of turn", 1);
-    run.sees("was ended by SIGKILL by the supervisor before it was ready", 2);
+    let broken = |group| format!("WSGIRS0414: process group '{group}': worker does not keep to the protocol: ");
+    run.sees(&format!("{}it is build 'another'", broken("one")), 1);
+    run.sees(&format!("{}message 3 is out of turn", broken("two")), 1);
+    run.sees("it did not keep to the protocol and was killed", 2);
     run.say(b'S');
     assert_eq!(run.status(), Some(0));
 }
@@ -343,38 +346,54 @@ fn a_limit_is_named_as_the_likely_cause() {
     let mut bench = Bench::new();
     bench.group("one", "burn").process.cpu_time_limit = 1;
     let mut run = bench.start();
-    run.sees("worker was ended by SIGXCPU, most likely because of its limit on processor time", 1);
+    run.sees("worker ended unexpectedly: it used up its limit on processor time (cpu-time-limit)", 1);
     run.say(b'S');
     assert_eq!(run.status(), Some(0));
 }
 
-fn lines_reach_the_log_and_a_flood_does_not() {
+fn a_worker_that_is_not_ready_in_time_is_killed_with_its_group() {
     let mut bench = Bench::new();
-    bench.group("talk", "talk");
-    bench.group("flood", "flood");
+    let group = bench.group("one", "slow");
+    (group.startup_timeout, group.shutdown_timeout) = (2000, 100);
     let mut run = bench.start();
-    let talker = run.pid_of("talk", "worker is ready");
-    for (text, level) in [("on stdout", "error"), ("on stderr", "error"), ("by message", "notice")] {
-        let line = run.line_of(talker, text);
-        let middle = format!("[wsgi:{level}] [pid {talker}] process group 'talk': ");
-        assert!(line.starts_with('[') && line.contains(&middle) && line.ends_with(text), "{line}");
+    run.sees("WSGIRS0416: process group 'one': worker was not ready within 2s and is killed (startup-timeout)", 1);
+    run.sees("] process group 'one': child ", 1);
+    let log = run.log();
+    let child = log.split("process group 'one': child ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+    until("the end of its child", || has_ended(child));
+    run.sees("it was not ready in time and was killed", 1);
+    assert!(run.group(0).failure().unwrap().contains("was not ready within 2s (startup-timeout)"));
+    run.say(b'S');
+    assert_eq!(run.status(), Some(0));
+}
+
+fn settings_that_are_too_long_are_said() {
+    let mut bench = Bench::new();
+    bench.group("one", "serve").worker.title = "x".repeat(control::LONGEST);
+    let mut run = bench.start();
+    run.sees("WSGIRS0418: process group 'one': worker cannot be given its settings: they are ", 2);
+    assert!(run.group(0).failure().unwrap().contains("its settings: they are "));
+    run.sees("it was ended by SIGKILL", 1);
+    run.say(b'S');
+    assert_eq!(run.status(), Some(0));
+}
+
+fn an_option_that_cannot_be_applied_does_not_keep_a_worker_from_starting() {
+    let mut bench = Bench::new();
+    bench.group("one", "serve").process.cpu_priority = -5;
+    if is_root() {
+        bench.prefix = "setpriv --bounding-set=-sys_nice --inh-caps=-sys_nice";
     }
-    assert!(run.line_of(talker, "escape").ends_with("\\x1b[31m escape"), "{}", run.log());
-    assert_eq!(run.line_of(talker, "yyyy").matches('y').count(), 8192);
-    run.sees("process group 'talk': last words without an end", 0);
-    let flooder = run.pid_of("flood", "worker is ready");
-    run.sees("lines were dropped, there were too many", 1);
-    let lines = run.log().lines().filter(|line| line.ends_with("drip")).count();
-    assert!((1000..20_000).contains(&lines), "{lines}");
-    assert!(!has_ended(flooder));
+    let mut run = bench.start();
+    run.ready(1);
+    run.sees("WSGIRS0413: process group 'one': worker starts, but: cpu-priority: ", 1);
     run.release();
     assert_eq!(run.status(), Some(0));
-    run.sees("process group 'talk': last words without an end", 1);
 }
 
 fn a_killed_supervisor_leaves_nobody() {
     let mut bench = Bench::new();
-    bench.group("one", "serve").processes = 2;
+    bench.group_of(2, "one", "serve");
     let mut run = bench.start();
     let workers = run.ready(2);
     run.signal("KILL");
@@ -394,23 +413,12 @@ fn a_plan_of_another_build_is_refused() {
 
 fn a_descriptor_that_is_not_open_is_an_error() {
     let mut bench = Bench::new();
-    bench.group("one", "serve").listener = 999;
+    bench.group("one", "serve").listeners = vec![999];
     let mut run = bench.start_unanswered();
     assert_eq!(run.status(), Some(1));
     run.sees("[wsgi:crit]", 1);
+    run.sees("WSGIRS0420: the supervisor of the process groups cannot work: ", 1);
     run.sees("descriptor 999: Bad file descriptor", 1);
-}
-
-fn the_default_level_is_quiet() {
-    let mut bench = Bench::new();
-    bench.level = None;
-    bench.group("one", "talk");
-    let mut run = bench.start();
-    run.sees("by message", 1);
-    assert!(!run.log().contains("worker starts"), "{}", run.log());
-    bench.level = Some(Level::Debug);
-    run.release();
-    assert_eq!(run.status(), Some(0));
 }
 
 /// The process group of a process.

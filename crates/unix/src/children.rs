@@ -9,7 +9,6 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid, getsid, setsid};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -109,9 +108,56 @@ pub fn dead_child() -> Option<(i32, End)> {
     (pid > 0).then_some((pid, end))
 }
 
-/// Buries a child that has ended.
-pub fn bury(pid: i32) {
-    while waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) == Err(Errno::EINTR) {}
+/// Buries a child that has ended: how much processor time it used, with what its own children used.
+pub fn bury(pid: i32) -> Duration {
+    // SAFETY: [KERNEL] the structure is plain memory for which zeroes are a value.
+    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: [KERNEL] takes numbers, and writes into memory of ours.
+        let done = unsafe { libc::wait4(pid, std::ptr::null_mut(), libc::WNOHANG, &raw mut used) };
+        if done >= 0 || Errno::last() != Errno::EINTR {
+            break;
+        }
+    }
+    let time = |time: libc::timeval| {
+        let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+        seconds + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+    };
+    time(used.ru_utime) + time(used.ru_stime)
+}
+
+/// How many processes the kernel has killed because memory ran out: of this process's control group if that can be known, else
+/// of the whole machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryKills {
+    own: Option<u64>,
+    all: Option<u64>,
+}
+
+impl MemoryKills {
+    /// So far.
+    #[must_use]
+    pub fn now() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let groups = read("/proc/self/cgroup");
+        let folder = groups.lines().find_map(|line| line.strip_prefix("0::"));
+        let own = folder.map(|folder| read(&format!("/sys/fs/cgroup{folder}/memory.events")));
+        Self::from_counters(own.as_deref().unwrap_or_default(), &read("/proc/vmstat"))
+    }
+
+    fn from_counters(own: &str, all: &str) -> Self {
+        let count = |text: &str| text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
+        Self { own: count(own), all: count(all) }
+    }
+
+    /// Whether there were more since `earlier`.
+    #[must_use]
+    pub fn rose_since(self, earlier: Self) -> bool {
+        match (self.own, earlier.own) {
+            (Some(now), Some(then)) => now > then,
+            _ => self.all.zip(earlier.all).is_some_and(|(now, then)| now > then),
+        }
+    }
 }
 
 /// Kills a process group of ours, whose leader was not buried yet.
@@ -146,12 +192,6 @@ pub fn kill_orphans() {
     }
 }
 
-/// The name of a signal.
-#[must_use]
-pub fn signal_name(number: i32) -> String {
-    Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
-}
-
 /// The numbers of all open descriptors from `first` on.
 pub(crate) fn open_from(first: RawFd) -> Vec<RawFd> {
     let names = std::fs::read_dir("/proc/self/fd").into_iter().flatten().filter_map(Result::ok);
@@ -173,13 +213,44 @@ pub(crate) fn close(number: RawFd) {
     unsafe { libc::close(number) };
 }
 
-/// A descriptor of standard error's file that never waits and always appends; standard error itself where that is impossible,
-/// because how it waits is shared with httpd.
-pub fn error_log() -> io::Result<OwnedFd> {
+/// A descriptor of the file behind another one, which never waits and always appends; a copy of the other one where that is
+/// impossible, because how it waits is shared with httpd.
+pub fn log_file(number: RawFd) -> io::Result<OwnedFd> {
     use std::os::unix::fs::OpenOptionsExt;
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    match std::fs::OpenOptions::new().append(true).custom_flags(flags).open("/proc/self/fd/2") {
+    match std::fs::OpenOptions::new().append(true).custom_flags(flags).open(format!("/proc/self/fd/{number}")) {
         Ok(file) => Ok(file.into()),
-        Err(_) => crate::descriptor::duplicate(2),
+        Err(_) => crate::descriptor::duplicate(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_control_group_says_more_than_the_machine() {
+        let counters = MemoryKills::from_counters;
+        let events = |kills: u64| format!("low 0\noom 3\noom_kill {kills}\noom_group_kill 9\n");
+        let machine = |kills: u64| format!("nr_free_pages 7\noom_kill {kills}\n");
+        let before = counters(&events(1), &machine(5));
+        assert!(counters(&events(2), &machine(6)).rose_since(before));
+        assert!(!counters(&events(1), &machine(6)).rose_since(before), "somebody else's");
+        assert!(counters("", &machine(6)).rose_since(before) && !counters("", &machine(5)).rose_since(before));
+        assert!(!counters("", "").rose_since(counters("", "")), "nobody knows");
+    }
+
+    #[test]
+    fn a_log_appends_and_a_closed_descriptor_is_an_error() {
+        use std::io::{Read, Seek, Write};
+        let mut file =
+            std::fs::File::from(nix::sys::memfd::memfd_create("log", nix::sys::memfd::MFdFlags::empty()).unwrap());
+        file.write_all(b"one ").unwrap();
+        file.rewind().unwrap();
+        std::fs::File::from(log_file(file.as_raw_fd()).unwrap()).write_all(b"two").unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one two");
+        assert!(log_file(i32::MAX).is_err());
     }
 }

@@ -61,7 +61,7 @@ pub struct Spawned {
     /// What it writes to its standard output and error; does not wait.
     pub output: OwnedFd,
     /// One line for each thing that went wrong before it became the interpreter, with [`WARNING`] or [`NOTE`] in front if it
-    /// went on; ends when it has. Does not wait.
+    /// went on, and [`FIX`] between the trouble and what to do if it did not; ends when it has. Does not wait.
     pub trouble: OwnedFd,
 }
 
@@ -69,6 +69,14 @@ pub struct Spawned {
 pub const WARNING: char = '-';
 /// In front of something that is not even a trouble.
 pub const NOTE: char = '.';
+/// Between a trouble and what to do about it.
+pub const FIX: char = '\x1f';
+
+/// Why a copy did not become the interpreter.
+struct Trouble {
+    problem: String,
+    fix: &'static str,
+}
 
 /// The copy's ends, under numbers that are not agreed on for something else.
 struct Ends {
@@ -125,11 +133,12 @@ fn begin(launch: &Launch, ends: Ends) {
         Ok(trouble) => File::from(trouble),
         Err(_) => return,
     };
-    let mut warn = |kind: char, text: String| {
-        let _ = writeln!(trouble, "{kind}{}", text.replace('\n', " "));
+    // In one piece, so that nobody reads half a line.
+    let mut tell = |text: String| {
+        let _ = trouble.write_all(format!("{}\n", text.replace('\n', " ")).as_bytes());
     };
-    let Err(reason) = steps::become_worker(launch, &mut warn);
-    let _ = writeln!(trouble, "{}", reason.replace('\n', " "));
+    let Err(Trouble { problem, fix }) = steps::become_worker(launch, &mut |kind, text| tell(format!("{kind}{text}")));
+    tell(format!("{}{FIX}{fix}", problem.replace(FIX, " ")));
 }
 
 /// A copy that has a number of at least 10, closed on exec: it is not in the way of numbers that are agreed on.

@@ -56,7 +56,7 @@ fn unpack(word: u64) -> (u32, u32) {
 pub enum How {
     /// By itself, with this status.
     Status(u8),
-    /// By this signal, which somebody else sent or it caused itself.
+    /// By this signal.
     Signal(u8),
     /// The kernel killed it because memory ran out.
     OutOfMemory,
@@ -66,6 +66,8 @@ pub enum How {
     Overdue,
     /// It broke the rules, so it was killed.
     Misbehaved,
+    /// It was not ready in time, so it was killed.
+    Late,
 }
 
 impl How {
@@ -77,6 +79,7 @@ impl How {
             Self::CpuTime => (4, 0),
             Self::Overdue => (5, 0),
             Self::Misbehaved => (6, 0),
+            Self::Late => (7, 0),
         };
         kind << 8 | u32::from(value)
     }
@@ -90,6 +93,7 @@ impl How {
             4 => Self::CpuTime,
             5 => Self::Overdue,
             6 => Self::Misbehaved,
+            7 => Self::Late,
             _ => return None,
         })
     }
@@ -115,6 +119,7 @@ impl fmt::Display for Ending {
             How::CpuTime => write!(out, "it used up its limit on processor time (cpu-time-limit)"),
             How::Overdue => write!(out, "it was to end, did not in time, and was killed"),
             How::Misbehaved => write!(out, "it did not keep to the protocol and was killed"),
+            How::Late => write!(out, "it was not ready in time and was killed"),
         }?;
         write!(out, " (pid {}, after {} s)", self.pid, self.seconds)
     }

@@ -2,21 +2,23 @@
 //! What httpd's parent is to the supervisor: plan, pipes, listeners, and the error log.
 
 use model::BUILD_ID;
+use model::admission::{Board, Group as OnBoard, Shape};
 use model::configuration::files::Identity;
 use model::event::Level;
 use model::interpreter::InterpreterOptions;
 use model::launch::{Group, Plan, ProcessSettings, Worker};
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use unix::children::{self, End};
-use unix::program;
+use unix::readiness::Interest;
+use unix::{program, shared};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -86,8 +88,15 @@ pub struct Bench {
     pub privileged: bool,
     pub level: Option<Level>,
     pub stderr: Option<OwnedFd>,
+    /// What the supervisor's command line begins with.
+    pub prefix: &'static str,
+    /// In place of the right one.
+    pub board: Option<OwnedFd>,
+    /// In place of the right one.
+    pub shape: Option<Shape>,
     groups: Vec<Group>,
-    listeners: Vec<OwnedFd>,
+    inherited: Vec<OwnedFd>,
+    unread: Vec<OwnedFd>,
 }
 
 impl Bench {
@@ -97,47 +106,114 @@ impl Bench {
         let name = format!("mwrs-supervising-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().canonicalize().unwrap().join(name);
         fs::create_dir_all(&folder).unwrap();
-        let (groups, listeners) = (Vec::new(), Vec::new());
         Self {
             folder,
             build: BUILD_ID.to_owned(),
             privileged: false,
             level: Some(Level::Debug),
             stderr: None,
-            groups,
-            listeners,
+            prefix: "",
+            board: None,
+            shape: None,
+            groups: Vec::new(),
+            inherited: Vec::new(),
+            unread: Vec::new(),
         }
     }
 
     /// Adds a group whose one worker behaves as `mode` says.
     pub fn group(&mut self, name: &str, mode: &str) -> &mut Group {
-        let listener = UnixListener::bind(self.folder.join(format!("{name}.sock"))).unwrap();
+        self.group_of(1, name, mode)
+    }
+
+    /// Adds a group with so many workers.
+    pub fn group_of(&mut self, processes: usize, name: &str, mode: &str) -> &mut Group {
+        let listeners = (0..processes).map(|number| {
+            let listener = UnixListener::bind(self.socket(name, number)).unwrap();
+            self.inherited.push(listener.into());
+            self.inherited.last().unwrap().as_raw_fd()
+        });
         let group = Group {
             name: name.to_owned(),
             origin: "test:1".to_owned(),
-            listener: listener.as_raw_fd(),
-            processes: 1,
+            listeners: listeners.collect(),
+            log: None,
+            log_level: Level::Debug,
             identity: nobody(),
             process: ProcessSettings::default(),
             python: runtime().display().to_string(),
             python_arguments: vec![mode.to_owned()],
             shutdown_timeout: 20_000,
+            startup_timeout: 0,
             worker: worker(name),
         };
-        self.listeners.push(listener.into());
         self.groups.push(group);
         self.groups.last_mut().unwrap()
     }
 
+    fn socket(&self, group: &str, number: usize) -> PathBuf {
+        self.folder.join(format!("{group}.{number}.sock"))
+    }
+
+    /// Makes the worker in that place of a group do what its mode waits for.
+    pub fn poke(&self, group: &str, number: usize) {
+        UnixStream::connect(self.socket(group, number)).unwrap();
+    }
+
+    /// A file that the supervisor inherits: its descriptor, and where it is.
+    pub fn file(&mut self, name: &str) -> (i32, PathBuf) {
+        let path = self.folder.join(name);
+        self.inherited.push(File::create(&path).unwrap().into());
+        (self.inherited.last().unwrap().as_raw_fd(), path)
+    }
+
+    /// A pipe that nobody reads: the descriptor that the supervisor inherits.
+    pub fn pipe(&mut self) -> i32 {
+        let (reader, writer) = program::pipe().unwrap();
+        self.unread.push(reader);
+        self.inherited.push(writer);
+        self.inherited.last().unwrap().as_raw_fd()
+    }
+
+    /// Whether a pipe takes no more.
+    pub fn is_full(&self, pipe: i32) -> bool {
+        let pipe = self.inherited.iter().find(|own| own.as_raw_fd() == pipe).unwrap();
+        unix::readiness::wait(&[(pipe.as_fd(), Interest::Write)], Some(Duration::ZERO)).unwrap() == [false]
+    }
+
+    fn right_shape(&self) -> Shape {
+        let threads = |group: &Group| usize::try_from(group.worker.threads).unwrap();
+        let groups = self.groups.iter().map(|group| (group.listeners.len(), threads(group))).collect();
+        Shape { rows: 4, queue: 4, groups }
+    }
+
+    /// The board, which is the same for all supervisors of this bench.
+    pub fn board(&mut self) -> Board<'static> {
+        let shape = self.right_shape();
+        let is_new = self.board.is_none();
+        let file = self.board.get_or_insert_with(|| shared::create("board", shape.length()).unwrap());
+        let words = shared::Shared::map(file, shape.length()).unwrap().leak();
+        let board = Board::new(words, &shape).unwrap();
+        if is_new {
+            board.clear();
+        }
+        board
+    }
+
     /// Starts the supervisor and waits for its acknowledgement.
     pub fn start(&mut self) -> Run {
-        let (run, acknowledgement) = self.launch();
+        let board = self.board();
+        let (mut run, acknowledgement) = self.launch();
         assert_eq!(answer(acknowledgement), b"R", "{}", run.log());
+        run.board = Some(board);
         run
     }
 
     /// Starts a supervisor that is not going to acknowledge.
     pub fn start_unanswered(&mut self) -> Run {
+        if self.board.is_none() {
+            self.board();
+        }
         let (run, acknowledgement) = self.launch();
         assert_eq!(answer(acknowledgement), b"");
         run
@@ -145,11 +221,14 @@ impl Bench {
 
     fn launch(&self) -> (Run, OwnedFd) {
         let runtime = unix::descriptor::open_directory(runtime()).unwrap();
+        let board = self.board.as_ref().unwrap();
         let plan = Plan {
             build_id: self.build.clone(),
             generation: 0,
             runtime: runtime.as_raw_fd(),
             privileged: self.privileged,
+            board: board.as_raw_fd(),
+            shape: self.shape.clone().unwrap_or_else(|| self.right_shape()),
             groups: self.groups.clone(),
         };
         let plan = program::sealed("plan", &serde_json::to_vec(&plan).unwrap()).unwrap();
@@ -161,16 +240,16 @@ impl Bench {
             "-c".to_owned(),
             match &self.stderr {
                 Some(stderr) => format!("BEATS='{}.beats' exec \"$0\" \"$@\" 2>&{}", log.display(), stderr.as_raw_fd()),
-                None => format!("exec \"$0\" \"$@\" 2>>'{}'", log.display()),
+                None => format!("exec {} \"$0\" \"$@\" 2>>'{}'", self.prefix, log.display()),
             },
             env!("CARGO_BIN_EXE_wsgi-supervisor").to_owned(),
         ];
         arguments.extend(told.iter().map(|descriptor| descriptor.as_raw_fd().to_string()));
         arguments.extend(self.level.map(|level| (level as u8).to_string()));
-        let inherited = told.into_iter().chain([&runtime]).chain(&self.listeners).chain(&self.stderr);
+        let inherited = told.into_iter().chain([&runtime, board]).chain(&self.inherited).chain(&self.stderr);
         let inherited = inherited.map(AsRawFd::as_raw_fd).collect();
         let pid = program::start(Path::new("/bin/sh"), &arguments, inherited).unwrap();
-        (Run { pid: i32::try_from(pid).unwrap(), alive: Some(keeper), log, status: None }, ready)
+        (Run { pid: i32::try_from(pid).unwrap(), alive: Some(keeper), log, status: None, board: None }, ready)
     }
 }
 
@@ -184,6 +263,7 @@ fn worker(group: &str) -> Worker {
     Worker {
         build_id: BUILD_ID.to_owned(),
         group: group.to_owned(),
+        incarnation: 0,
         key: [7; 32],
         threads: 2,
         processes: 1,
@@ -216,9 +296,15 @@ pub struct Run {
     alive: Option<OwnedFd>,
     log: PathBuf,
     status: Option<End>,
+    board: Option<Board<'static>>,
 }
 
 impl Run {
+    /// What the board says of a group.
+    pub fn group(&self, number: usize) -> &OnBoard<'static> {
+        &self.board.as_ref().unwrap().groups()[number]
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -5,19 +5,23 @@ use model::BUILD_ID;
 use model::event::Level;
 use model::launch::{Worker, control};
 use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use unix::callback::Private;
 use unix::connection;
 
 struct Pretender {
     socket: Private,
+    listener: Option<Private>,
     stopped: bool,
 }
 
 pub fn main() {
     let socket = connection::adopt(control::SOCKET).unwrap();
-    let mut pretender = Pretender { socket, stopped: false };
+    let mut pretender = Pretender { socket, listener: None, stopped: false };
     let mode = std::env::args().nth(1).unwrap();
     match mode.as_str() {
         "wait" => {}
@@ -36,11 +40,16 @@ pub fn main() {
             pretender.say(control::FAILED, b"there is no application");
             return;
         }
+        "crash" => std::process::abort(),
         mode => {
             pretender.hello();
+            if mode == "first" && !pretender.is_first() {
+                pretender.say(control::FAILED, b"there is no application");
+                return;
+            }
             before(&mut pretender, mode);
             pretender.say(control::READY, b"");
-            after(mode);
+            after(&mut pretender, mode);
         }
     }
     while !pretender.stopped {
@@ -57,9 +66,12 @@ pub fn main() {
 
 fn before(pretender: &mut Pretender, mode: &str) {
     match mode {
-        "stay" => {
+        "stay" | "slow" => {
             let child = unix::program::start(Path::new("sleep"), &["1000".to_owned()], Vec::new()).unwrap();
             pretender.log(Level::Debug, &format!("child {child}"));
+            if mode == "slow" {
+                forever();
+            }
         }
         "talk" => {
             println!("on stdout\n\x1b[31m escape\n{}", "y".repeat(9000));
@@ -73,8 +85,23 @@ fn before(pretender: &mut Pretender, mode: &str) {
     }
 }
 
-fn after(mode: &str) {
+fn after(pretender: &mut Pretender, mode: &str) {
     match mode {
+        "quit" => {
+            pretender.poked();
+            unix::worker::exit(7);
+        }
+        "fault" => {
+            pretender.poked();
+            // Rust's own handler would take the first of them.
+            panic!("{}", Command::new("/bin/sh").args(["-c", "kill -SEGV $$"]).exec());
+        }
+        "leave" => {
+            pretender.poked();
+            pretender.say(control::LEAVING, b"there is a newer script");
+            pretender.poked();
+            pretender.stopped = true;
+        }
         "burn" => loop {
             std::hint::spin_loop();
         },
@@ -109,6 +136,19 @@ impl Pretender {
         self.say(control::LOG, &[&[level as u8], line.as_bytes()].concat());
     }
 
+    /// Whether it is in the first place of its group.
+    fn is_first(&self) -> bool {
+        let listener = self.listener.as_ref().unwrap().as_fd().try_clone_to_owned().unwrap();
+        let address = UnixListener::from(listener).local_addr().unwrap();
+        address.as_pathname().unwrap().to_str().unwrap().ends_with(".0.sock")
+    }
+
+    /// Waits until somebody connects.
+    fn poked(&self) {
+        unix::connection::wait_for([self.listener.as_ref().unwrap()], None);
+        unix::connection::accept(self.listener.as_ref().unwrap()).unwrap();
+    }
+
     fn hear(&mut self) {
         let mut message = vec![0; control::LONGEST];
         let (length, listener) = connection::receive_with(&self.socket, &mut message).unwrap_or((0, None));
@@ -117,9 +157,16 @@ impl Pretender {
                 let worker: Worker = serde_json::from_slice(settings).unwrap();
                 let listener = listener.unwrap();
                 let leads = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
-                self.log(Level::Debug, &format!("told group={} listener={}", worker.group, leads.display()));
+                let (group, incarnation) = (worker.group, worker.incarnation);
+                let told = format!("told group={group} incarnation={incarnation} listener={}", leads.display());
+                self.log(Level::Debug, &told);
+                self.listener = Some(Private::new(listener));
             }
-            Some((&control::STOP, _)) | None => self.stopped = true,
+            Some((&control::STOP, _)) => {
+                self.stopped = true;
+                self.say(control::LEAVING, b"it was told to end");
+            }
+            None => self.stopped = true,
             other => panic!("{other:?}"),
         }
     }

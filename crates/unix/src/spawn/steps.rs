@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the copy of the supervisor does to itself on its way to the interpreter, one step after the other.
 
-use super::{Directory, Ends, Launch, NOTE, WARNING};
+use super::{Directory, Ends, Launch, NOTE, Trouble, WARNING};
 use crate::children::{close, dispose};
 use crate::installation;
 use model::configuration::files::Identity;
@@ -14,6 +14,7 @@ use nix::unistd::{Gid, Uid};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::CString;
+use std::fmt::Display;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -52,7 +53,7 @@ fn put(descriptor: &OwnedFd, number: RawFd, flags: i32) -> io::Result<()> {
 }
 
 /// Everything between the descriptors and the interpreter. Comes back only with a reason.
-pub(super) fn become_worker(launch: &Launch, warn: &mut dyn FnMut(char, String)) -> Result<Infallible, String> {
+pub(super) fn become_worker(launch: &Launch, warn: &mut dyn FnMut(char, String)) -> Result<Infallible, Trouble> {
     let process = &launch.process;
     let _ = nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0));
     forget_signals();
@@ -60,25 +61,33 @@ pub(super) fn become_worker(launch: &Launch, warn: &mut dyn FnMut(char, String))
         add_nice(process.cpu_priority).unwrap_or_else(|error| warn(WARNING, format!("cpu-priority: {error}")));
     }
     if let Some(root) = &process.chroot {
-        nix::unistd::chroot(root.as_str()).map_err(|error| format!("chroot '{root}': {}", error.desc()))?;
-        nix::unistd::chdir("/").map_err(|error| format!("chroot '{root}': {}", error.desc()))?;
+        let entered = nix::unistd::chroot(root.as_str()).and_then(|()| nix::unistd::chdir("/"));
+        entered
+            .map_err(|error| because("create it or correct chroot")(format!("chroot '{root}': {}", error.desc())))?;
     }
     if let Some(identity) = &launch.identity {
-        become_user(identity)?;
+        become_user(identity).map_err(because("correct user, group or supplementary-groups; httpd must be root"))?;
     }
     clear_ambient();
     if let (Some(soft), Ok((_, hard))) = (launch.open_files, getrlimit(Resource::RLIMIT_NOFILE)) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
     }
     limit(process, launch.cpu_grace, warn);
-    enter(&launch.directory, warn)?;
+    enter(&launch.directory, warn).map_err(because("create it, let the group's user enter it, or correct home"))?;
     if let Some(mask) = process.umask {
         umask(Mode::from_bits_truncate(mask));
     }
     if process.no_new_privileges {
-        prctl::set_no_new_privs().map_err(|error| format!("no_new_privs: {}", error.desc()))?;
+        let done = prctl::set_no_new_privs();
+        done.map_err(|error| because("the kernel is too old")(format!("no_new_privs: {}", error.desc())))?;
     }
-    execute(launch)
+    let python = "create a virtual environment there, or correct python-home or WSGIPythonHome";
+    execute(launch).map_err(because(if process.chroot.is_some() { "it has to be inside the chroot" } else { python }))
+}
+
+/// Adds what to do about it.
+fn because<T: Display>(fix: &'static str) -> impl FnOnce(T) -> Trouble {
+    move |problem| Trouble { problem: problem.to_string(), fix }
 }
 
 fn execute(launch: &Launch) -> Result<Infallible, String> {

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A group, and the places of its workers: what they are to do, and what the board says about them.
+
+use crate::board::wake;
+use crate::worker::Worker;
+use model::admission::{self, Ending, How, Incarnation, State};
+use model::launch::{Group, control};
+use model::supervision::{Moment, Place, Terms, Work};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+use unix::spawn::Launch;
+
+/// The end of a worker that did nothing wrong.
+pub const KILLED: How = How::Signal(9);
+
+/// A group, and how its workers are started.
+pub struct Running {
+    /// What the plan says.
+    pub group: Group,
+    /// The recipe, from the first start on.
+    pub launch: Option<Launch>,
+    board: admission::Group<'static>,
+}
+
+impl Running {
+    /// A group that has no worker.
+    pub const fn new(group: Group, board: admission::Group<'static>) -> Self {
+        Self { group, launch: None, board }
+    }
+
+    /// Lets whoever waits for a worker look again.
+    pub fn wake(&self) {
+        wake(&self.board);
+    }
+
+    /// The group cannot work.
+    pub fn fails(&self, reason: &str) {
+        self.board.set_failure(reason);
+        self.wake();
+    }
+
+    /// The group works.
+    pub fn works(&self) {
+        self.board.set_failure("");
+        self.wake();
+    }
+}
+
+/// What a group allows its workers.
+pub fn terms(group: &Group) -> Terms {
+    let time = |milliseconds| Some(Duration::from_millis(milliseconds)).filter(|time| !time.is_zero());
+    Terms {
+        startup: time(group.startup_timeout),
+        shutdown: time(group.shutdown_timeout),
+        work: if group.worker.threads == 0 { Work::Service } else { Work::Requests },
+    }
+}
+
+/// The place of a worker.
+pub struct Seat {
+    /// The number of its group.
+    pub group: usize,
+    /// What is to be done.
+    pub place: Place,
+    /// What its workers accept requests from.
+    pub listener: OwnedFd,
+    /// The present worker.
+    pub worker: Option<Worker>,
+    board: admission::Place<'static>,
+}
+
+impl Seat {
+    /// An empty place, whatever the board says of it: the workers of a supervisor that was killed are leaving.
+    pub fn new(group: usize, place: Place, listener: OwnedFd, board: admission::Place<'static>) -> Self {
+        let (_, last) = board.state();
+        board.set(State::Empty, last);
+        Self { group, place, listener, worker: None, board }
+    }
+
+    /// A worker is going to be started: which one.
+    pub fn begin(&self) -> Incarnation {
+        self.board.begin()
+    }
+
+    /// The worker could not be started.
+    pub fn vacate(&self, incarnation: Incarnation) {
+        self.board.set(State::Empty, incarnation);
+    }
+
+    /// The worker was started.
+    pub fn settle(&mut self, worker: Worker) {
+        self.board.name(worker.pid.unsigned_abs());
+        self.worker = Some(worker);
+    }
+
+    /// The worker says that it is ready. Whether that still counts.
+    pub fn ready(&mut self, now: Moment) -> bool {
+        self.place.ready(now);
+        let counts = self.place.serves();
+        if counts {
+            self.show(State::Ready);
+        }
+        counts
+    }
+
+    /// The worker is going to end by itself.
+    pub fn leaves(&mut self, now: Moment) {
+        self.place.leaves(now);
+        self.show(State::Leaving);
+    }
+
+    /// The worker has to end at once.
+    pub fn condemn(&mut self, now: Moment, how: How) {
+        self.place.condemn(now, how);
+        self.show(State::Leaving);
+    }
+
+    /// The supervisor wants no workers any more.
+    pub fn stop(&mut self, now: Moment) {
+        self.show(State::Leaving);
+        let Some(worker) = &mut self.worker else { return };
+        worker.stopped = true;
+        if worker.is_silent() {
+            // It has no settings, so nothing is lost.
+            self.place.condemn(now, KILLED);
+        } else {
+            // One that cannot be told sees the end of its socket.
+            let _ = worker.tell(control::STOP, b"", None);
+        }
+    }
+
+    /// Says on the board what the present worker does.
+    fn show(&self, state: State) {
+        if let Some(worker) = &self.worker {
+            self.board.set(state, worker.incarnation);
+        }
+    }
+
+    /// A worker is gone.
+    pub fn end(&self, incarnation: Incarnation, ending: Ending) {
+        self.board.end(incarnation, ending);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::admission::{Board, Shape, Word};
+
+    #[test]
+    fn a_new_seat_is_empty_whatever_the_board_said() {
+        let shape = Shape { rows: 1, queue: 1, groups: vec![(1, 2)] };
+        let words: Vec<_> = std::iter::repeat_with(|| Word::new(0)).take(shape.length()).collect();
+        let board = Board::new(words.leak(), &shape).unwrap();
+        let on_board = board.groups()[0].places[0].clone();
+        assert_eq!(on_board.begin(), 1);
+        on_board.set(State::Ready, 1);
+        let listener = std::fs::File::open("/dev/null").unwrap().into();
+        let seat = Seat::new(0, Place::new(Moment::ZERO, Terms::default()), listener, on_board.clone());
+        assert_eq!((on_board.state(), on_board.ending(1)), ((State::Empty, 1), None));
+        assert_eq!((seat.begin(), on_board.state()), (2, (State::Starting, 2)));
+        seat.vacate(2);
+        assert_eq!(on_board.state(), (State::Empty, 2));
+    }
+}
