@@ -54,8 +54,9 @@ impl Supervisor {
         // Those who wait are not sent there any more.
         seat.condemn(now, how);
         let Some(worker) = &mut seat.worker else { return };
-        (worker.killed, worker.control) = (Some(how), None);
+        // Killed first: at the end of its socket it would end by itself.
         children::kill_group(worker.pid);
+        (worker.killed, worker.control) = (Some(how), None);
         let pid = worker.pid;
         let Some(group) = self.groups.get(seat.group).map(|running| &running.group) else { return };
         let (process_group, time) =
@@ -141,7 +142,6 @@ impl Supervisor {
             }
             Said::End => seat.leaves(now),
             Said::Nonsense(problem) => {
-                worker.control = None;
                 seat.condemn(now, How::Misbehaved);
                 let reason = format!("a worker does not keep to the protocol: {problem}");
                 self.explain(number, pid, &Event::ProtocolBroken { process_group, problem }, reason);

@@ -29,6 +29,8 @@ enum Phase {
     Ready,
     /// It said that it cannot, or that it accepts no more of them.
     Last,
+    /// It said something that it must not, and is not listened to.
+    Lost,
 }
 
 /// What a worker said.
@@ -119,13 +121,18 @@ impl Worker {
 
     /// What it says next, if it does.
     pub fn hear(&mut self, buffer: &mut [u8]) -> Option<Said> {
-        let control = self.control.as_ref()?;
+        let control = self.control.as_ref().filter(|_| self.phase != Phase::Lost)?;
         match message::receive(control, buffer) {
             Ok(Received::Nothing) => None,
-            Ok(Received::Message(length)) => Some(match buffer.get(..length) {
-                Some(said) => self.understand(said),
-                None => Said::Nonsense(format!("a message of {length} bytes")),
-            }),
+            Ok(Received::Message(length)) => {
+                let said = buffer.get(..length).map(|said| self.understand(said));
+                let said = said.unwrap_or_else(|| Said::Nonsense(format!("a message of {length} bytes")));
+                if matches!(said, Said::Nonsense(_)) {
+                    // Its socket stays open: it must not see an end before it is killed.
+                    self.phase = Phase::Lost;
+                }
+                Some(said)
+            }
             Ok(Received::End) | Err(_) => {
                 self.control = None;
                 Some(Said::End)
@@ -163,13 +170,12 @@ impl Worker {
         }
     }
 
-    /// Tells it something. A worker that cannot be told loses its control socket, which says that it is to end; one that is
-    /// gone already needs no telling.
+    /// Tells it something. A worker that the kernel does not let tell loses its control socket, which says that it is to end;
+    /// one that is gone already needs no telling.
     pub fn tell(&mut self, kind: u8, content: &[u8], descriptor: Option<&OwnedFd>) -> Result<(), String> {
         let Some(control) = &self.control else { return Ok(()) };
         let said = [&[kind], content].concat();
         if said.len() > control::LONGEST {
-            self.control = None;
             return Err(format!("they are {} bytes long, and may have {}", said.len(), control::LONGEST));
         }
         match message::send(control, &said, descriptor.map(AsFd::as_fd)) {
@@ -272,7 +278,15 @@ mod tests {
         assert_eq!(said.get(..3).unwrap(), [Said::Line(Level::Notice, b"early".to_vec()), Said::Hello, Said::Ready]);
         assert!(matches!(said.last(), Some(Said::Nonsense(_))));
         drop(other);
-        assert_eq!((worker.hear(&mut buffer), worker.hear(&mut buffer)), (Some(Said::End), None));
+        assert_eq!(worker.hear(&mut buffer), None, "it is not listened to any more");
+    }
+
+    #[test]
+    fn a_worker_that_closes_its_socket_has_said_all() {
+        let (mut worker, other) = worker();
+        drop(other);
+        assert_eq!((worker.hear(&mut [0; 9]), worker.hear(&mut [0; 9])), (Some(Said::End), None));
+        assert!(worker.control.is_none());
     }
 
     #[test]
@@ -310,11 +324,11 @@ mod tests {
     }
 
     #[test]
-    fn too_much_to_tell_ends_the_worker() {
+    fn too_much_to_tell_is_not_told() {
         let (mut worker, _other) = worker();
         assert!(worker.tell(control::SETTINGS, &vec![0; control::LONGEST - 1], None).is_ok());
         assert!(worker.tell(control::SETTINGS, &vec![0; control::LONGEST], None).is_err());
-        assert!(worker.control.is_none());
+        assert!(worker.control.is_some(), "it is killed before it sees an end");
     }
 
     #[test]

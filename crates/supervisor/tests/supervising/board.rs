@@ -30,7 +30,7 @@ fn the_board_follows_the_life_of_a_worker() {
     assert_eq!((place.state(), place.pid()), ((State::Ready, 1), pid));
     assert!(run.line_of(run.ready(1)[0], "told ").contains("incarnation=1 "), "{}", run.log());
     let holder = before.enlist(1).unwrap();
-    assert!(matches!(run.group(0).enter(holder), Entry::Admitted(seat) if seat.incarnation == 1));
+    assert!(matches!(run.group(0).enter(holder), Entry::Admitted(0, seat) if seat.incarnation == 1));
     bench.poke("one", 0);
     run.sees("process group 'one': worker leaves: there is a newer script", 1);
     assert_eq!((place.state(), place.pid()), ((State::Leaving, 1), pid));
