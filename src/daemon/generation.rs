@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use unix::program::Answer;
 use unix::shared::{Shared, create, pid_of, ring};
 
 /// A supervisor that lives less than this has failed to start.
@@ -172,12 +173,13 @@ fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> i
         groups: planned,
     };
     let (alive, keeper) = unix::program::pipe()?;
+    let copy = board.try_clone()?;
     let generation = Generation {
         number,
         is_present: true,
         description: unix::program::sealed("mod_wsgi_rs plan", &serde_json::to_vec(&plan)?)?,
         runtime,
-        board: board.try_clone()?,
+        board,
         words,
         shape: shape.clone(),
         listeners,
@@ -190,7 +192,7 @@ fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> i
         patience: Duration::from_millis(patience) + Duration::from_secs(1),
         user: if unix::accounts::is_root() { process::user().0 } else { unix::accounts::own().0 },
     };
-    Ok((Inherited { channels, board, shape }, generation))
+    Ok((Inherited { channels, board: copy, shape }, generation))
 }
 
 /// A board with rows for twice the children that there may be: old ones leave slowly.
@@ -215,10 +217,10 @@ impl Generation {
         self.pid = unix::program::start(&program, &arguments, inherited.map(AsRawFd::as_raw_fd).collect())?;
         self.started = Instant::now();
         drop(acknowledge);
-        if unix::program::answers(File::from(ready), ACKNOWLEDGEMENT) {
-            Ok(())
-        } else {
-            Err(io::Error::other("the supervisor did not answer"))
+        match unix::program::answers(File::from(ready), ACKNOWLEDGEMENT) {
+            // On a slow machine it may answer later; the server does not wait for it.
+            Answer::Given | Answer::Late => Ok(()),
+            Answer::Never => Err(io::Error::other("the supervisor ended at once")),
         }
     }
 }

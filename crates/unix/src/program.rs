@@ -54,13 +54,27 @@ pub fn start(program: &Path, arguments: &[String], descriptors: Vec<RawFd>) -> i
     command.spawn().map(|child| child.id())
 }
 
-/// Whether a byte comes out of the pipe within `patience`.
+/// What comes out of a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// A byte.
+    Given,
+    /// Nothing yet.
+    Late,
+    /// Its end.
+    Never,
+}
+
+/// What comes out of the pipe within `patience`.
 #[must_use]
-pub fn answers(mut pipe: File, patience: std::time::Duration) -> bool {
+pub fn answers(mut pipe: File, patience: std::time::Duration) -> Answer {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let wait = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
     let readable = poll(&mut [PollFd::new(std::os::fd::AsFd::as_fd(&pipe), PollFlags::POLLIN)], wait);
-    readable.is_ok_and(|count| count > 0) && io::Read::read(&mut pipe, &mut [0]).is_ok_and(|length| length == 1)
+    if readable == Ok(0) {
+        return Answer::Late;
+    }
+    if io::Read::read(&mut pipe, &mut [0]).is_ok_and(|length| length == 1) { Answer::Given } else { Answer::Never }
 }
 
 /// Writes a byte into a pipe, whether or not somebody reads it.
