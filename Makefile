@@ -88,11 +88,11 @@ bench-static: need-bench build-module ## CPU per static file without and with a 
 bench-aliases: ## how long a URL takes to find its alias among 2,000
 	$(CARGO) run -q --release --locked -p wsgi-model --example aliases
 
-# FUZZ_SECONDS is for each of the three targets, FUZZ names some of them.
+# FUZZ_SECONDS is for each of the targets, FUZZ names some of them.
 FUZZ_SECONDS ?= 600
 
 .PHONY: fuzz
-fuzz: need-fuzz ## fuzz arguments, aliases and expansion; FUZZ_SECONDS=20 is shorter than 600 each
+fuzz: need-fuzz ## fuzz rules and frames, 600 s for each target; FUZZ_SECONDS=20 FUZZ="aliases control"
 	@packaging/fuzz.sh run $(FUZZ_SECONDS) $(TARGET) $(FUZZ)
 
 .PHONY: fuzz-planted
