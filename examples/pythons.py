@@ -95,3 +95,21 @@ def beside(first):
     """The newest Python of another version than `first`; or None."""
     found = (find(minor) for minor in MINORS if f"3.{minor}" != first.minor)
     return next((Python(program) for program in found if program), None)
+
+
+def copy_venv(source, root, python):
+    """Copies a virtual environment, for everyone to read, and bases it on the Python's copy, if there is one.
+
+    That works without its scripts being rewritten, because only python and the packages are used.
+    """
+    target = root / source.name
+    shutil.copytree(source, target, symlinks=True)
+    subprocess.run(["chmod", "-R", "a+rX", str(target)], check=True)
+    if python.moved:
+        lines = (target / "pyvenv.cfg").read_text().splitlines()
+        kept = [line for line in lines if line.partition("=")[0].strip() not in ("home", "executable", "command")]
+        (target / "pyvenv.cfg").write_text("\n".join([f"home = {python.moved}/bin", *kept]) + "\n")
+        for name in ("python", "python3", f"python{python.minor}"):
+            (target / "bin" / name).unlink(missing_ok=True)
+            (target / "bin" / name).symlink_to(python.moved / f"bin/python{python.minor}")
+    return target

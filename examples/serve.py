@@ -79,19 +79,9 @@ def readable_environment(python, venv, root, user):
         home = root / f"python{python.minor}"
         say(f"Copying Python {python.version} to {home}, because user {user.describe()} cannot read {python.prefix}")
         python.copy(home)
-        return move_venv(copy_venv(venv, root), python, home)
-    return venv if user.can(venv / "pyvenv.cfg", os.R_OK) else copy_venv(venv, root)
-
-
-def move_venv(venv, python, home):
-    """Makes the Python at `home` that of the environment."""
-    lines = (venv / "pyvenv.cfg").read_text().splitlines()
-    kept = [line for line in lines if line.partition("=")[0].strip() not in ("home", "executable", "command")]
-    (venv / "pyvenv.cfg").write_text("\n".join([f"home = {home}/bin", *kept]) + "\n")
-    for name in ("python", "python3", f"python{python.minor}"):
-        (venv / "bin" / name).unlink(missing_ok=True)
-        (venv / "bin" / name).symlink_to(home / f"bin/python{python.minor}")
-    return venv
+    elif user.can(venv / "pyvenv.cfg", os.R_OK):
+        return venv
+    return pythons.copy_venv(venv, root, python)
 
 
 def copy_readable(source, target):
@@ -102,14 +92,6 @@ def copy_readable(source, target):
             path = os.path.join(directory, file)
             if not os.path.islink(path):
                 os.chmod(path, os.stat(path).st_mode | 0o444)
-
-
-def copy_venv(source, root):
-    """A copy works without its scripts being rewritten, because only python and the packages are used."""
-    target = root / source.name
-    shutil.copytree(source, target, symlinks=True)
-    subprocess.run(["chmod", "-R", "a+rX", str(target)], check=True)
-    return target
 
 
 def prepare_django(project, venv, user, password):
