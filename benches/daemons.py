@@ -147,6 +147,8 @@ class Daemons(Running):
 
     def add_module(self, name, module):
         home = [] if self.python.home == Path("/usr") else [f'python-home="{self.python.home}"']
+        # mod_wsgi 6.1.1 does not start a process whose user has no home.
+        home.append(f'home="{self.applications}"')
         size = [f"processes={self.processes}", f"threads={self.threads}", "shutdown-timeout=120"]
         lines = [
             f'LoadModule wsgi_module "{module}"',
@@ -198,9 +200,12 @@ class Daemons(Running):
         for name, server in self.servers.items():
             address = f"http://127.0.0.1:{server.port}/process"
             seen, end = set(), time.monotonic() + deadline
-            with ThreadPoolExecutor(16) as pool:
-                while len(seen) < self.processes and time.monotonic() < end:
-                    seen |= {int(text) for text in pool.map(fetch, [address] * 64)}
+            try:
+                with ThreadPoolExecutor(16) as pool:
+                    while len(seen) < self.processes and time.monotonic() < end:
+                        seen |= {int(text) for text in pool.map(fetch, [address] * 64)}
+            except OSError as error:
+                raise HttpdError(f"{name} does not answer: {error}\n{server.log_tail()}") from None
             if len(seen) != self.processes or not seen <= set(server.pids()):
                 raise HttpdError(f"{name} answers from {sorted(seen)}, not from {self.processes} processes\n{server.log_tail()}")
 
