@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import re
+import resource
 import shlex
 import shutil
 import subprocess
@@ -28,7 +29,7 @@ import daemons
 from callgrind import Client
 from contenders import C, HERE, OURS, REFERENCE, ROOT, THREADS, Contenders, Python, found_pythons, note
 from daemons import GRANIAN, UWSGI, Daemons
-from report import memory_table, show, spread, summary
+from report import disturbance, memory_table, show, spread, summary
 
 from httpd import HttpdError, User, output, program, temp_root
 
@@ -63,9 +64,10 @@ def command(wrk, server, path, connections, body, seconds):
 
 
 def measure(line, server):
-    processes, before = server.pids(), server.cpu_seconds()
+    processes, before, all_before, own_before = server.pids(), server.cpu_seconds(), machine_seconds(), client_seconds()
     text = output(*line)
     cpu = server.cpu_seconds() - before
+    others = machine_seconds() - all_before - cpu - (client_seconds() - own_before)
     if server.pids() != processes:
         raise HttpdError(f"a process was replaced, so its CPU time is lost: {shlex.join(line)}\n{server.log_tail()}")
     match = re.search(r"RESULT requests=(\d+) us=(\d+) p50=(\d+) p99=(\d+) bytes=(\d+) errors=(\d+)", text)
@@ -79,7 +81,20 @@ def measure(line, server):
         "p99_us": p99,
         "cpu_us": cpu * 1e6 / requests,
         "errors": errors,
+        "others": max(0.0, others) / (us / 1e6 * os.cpu_count()),
     }
+
+
+def machine_seconds():
+    """What all processes have run, and what the machine below took from this one, which is as bad."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return sum(int(fields[column]) for column in (1, 2, 3, 8)) / os.sysconf("SC_CLK_TCK")
+
+
+def client_seconds():
+    """What wrk has run, and this program."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)]
+    return sum(one.ru_utime + one.ru_stime for one in usages)
 
 
 def run_scenario(name, wrk, contenders, rounds, seconds):
@@ -231,7 +246,7 @@ def main():
         if arguments.mode != "embedded":
             found, memory = daemon(root, first, arguments, run, wrk)
             results += found
-        text = summary(results) + memory_table(memory)
+        text = summary(results) + memory_table(memory) + disturbance(results)
         print("\n" + text)
         keep(facts, arguments, results, memory, text)
     except HttpdError as error:

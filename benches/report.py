@@ -8,6 +8,8 @@ from daemons import GRANIAN, UWSGI
 
 # The most CPU per request of daemon mode, divided by that of mod_wsgi 6.1.1.
 AIMS = {"hello": 0.40, "json": 0.40, "body64k": 0.45, "stream": 0.55, "file": 0.20, "upload": 0.50}
+# From which share of others on a run is not to be compared with others.
+BUSY = 0.10
 
 
 def spread(values):
@@ -86,3 +88,15 @@ def memory_table(memory):
         share = f"{ours / kib:.2f}" if ours and kib else "-"
         lines.append(f"| {name} | {kib if kib else '-'} | {share} |")
     return "\n".join(lines)
+
+
+def disturbance(results):
+    """How much of the machine others used meanwhile."""
+    shares = [one["others"] for result in results for measured in result["rounds"] for one in measured.values()]
+    if not shares:
+        return ""
+    mean = statistics.mean(shares)
+    text = f"\n\nOther processes used {mean:.0%} of the machine on average, at most {max(shares):.0%}."
+    if mean > BUSY:
+        text += "\n*** A BUSY MACHINE: even ratios of CPU time differ from those of an idle one."
+    return text
