@@ -77,7 +77,7 @@ reference: ## write docs/reference from the directive and event tables
 	$(CARGO) run -q --locked -p wsgi-model --example reference docs/reference
 
 .PHONY: bench
-bench: need-bench build-module ## compare speed with mod_wsgi 6.1.1 and a C handler; QUICK=1 is shorter
+bench: need-bench build-module ## compare speed of both modes with mod_wsgi 6.1.1, a C handler, uWSGI, granian; QUICK=1
 	$(PYTHON) benches/bench.py --module $(MODULE) --python $(PYTHON) $(if $(QUICK),--quick) $(BENCH)
 
 .PHONY: bench-static
@@ -88,11 +88,11 @@ bench-static: need-bench build-module ## CPU per static file without and with a 
 bench-aliases: ## how long a URL takes to find its alias among 2,000
 	$(CARGO) run -q --release --locked -p wsgi-model --example aliases
 
-# FUZZ_SECONDS is for each of the three targets, FUZZ names some of them.
+# FUZZ_SECONDS is for each of the targets, FUZZ names some of them.
 FUZZ_SECONDS ?= 600
 
 .PHONY: fuzz
-fuzz: need-fuzz ## fuzz arguments, aliases and expansion; FUZZ_SECONDS=20 is shorter than 600 each
+fuzz: need-fuzz ## fuzz rules and frames, 600 s for each target; FUZZ_SECONDS=20 FUZZ="aliases control"
 	@packaging/fuzz.sh run $(FUZZ_SECONDS) $(TARGET) $(FUZZ)
 
 .PHONY: fuzz-planted
@@ -100,7 +100,7 @@ fuzz-planted: need-fuzz ## show that each fuzz target finds the bug that is plan
 	@packaging/fuzz.sh planted $(FUZZ_SECONDS) $(TARGET) $(FUZZ)
 
 .PHONY: callgrind
-callgrind: need-callgrind build-module ## count instructions per request, the same three
+callgrind: need-callgrind build-module ## count instructions per request of both modes; BENCH="--mode daemon"
 	$(PYTHON) benches/callgrind.py --module $(MODULE) --python $(PYTHON) $(BENCH)
 
 .PHONY: soak

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare embedded mode with mod_wsgi 6.1.1 and with a C handler, in one run.
+"""Compare embedded mode with mod_wsgi 6.1.1 and a C handler, daemon mode with mod_wsgi 6.1.1, uWSGI and granian.
 
 Every scenario is measured in rounds; in each round all contenders follow one
 another, in changing order, so that what else the machine does falls on all. A
 ratio is taken within a round, and its median, least and greatest over the
-rounds are reported. CPU time is that of all processes of a server, user and
-system, divided by the requests that were answered: it is the figure to trust on
-a busy machine. Needs wrk. Standard library only, Python 3.9.
+rounds are reported. CPU time is that of all processes of a server (children of httpd,
+supervisor, workers, what is behind a proxy), user and system, divided by the
+requests that were answered: it is the figure to trust on a busy machine. Of
+daemon mode the memory of a process after some requests is shown, too. Needs
+wrk. Standard library only, Python 3.9.
 """
 
 import argparse
@@ -15,15 +17,19 @@ import json
 import os
 import platform
 import re
+import resource
 import shlex
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import daemons
+from callgrind import Client
 from contenders import C, HERE, OURS, REFERENCE, ROOT, THREADS, Contenders, Python, found_pythons, note
+from daemons import GRANIAN, UWSGI, Daemons
+from report import disturbance, memory_table, show, spread, summary
 
 from httpd import HttpdError, User, output, program, temp_root
 
@@ -58,9 +64,12 @@ def command(wrk, server, path, connections, body, seconds):
 
 
 def measure(line, server):
-    before = server.cpu_seconds()
+    processes, before, all_before, own_before = server.pids(), server.cpu_seconds(), machine_seconds(), client_seconds()
     text = output(*line)
     cpu = server.cpu_seconds() - before
+    others = machine_seconds() - all_before - cpu - (client_seconds() - own_before)
+    if server.pids() != processes:
+        raise HttpdError(f"a process was replaced, so its CPU time is lost: {shlex.join(line)}\n{server.log_tail()}")
     match = re.search(r"RESULT requests=(\d+) us=(\d+) p50=(\d+) p99=(\d+) bytes=(\d+) errors=(\d+)", text)
     requests, us, p50, p99, _, errors = map(int, match.groups())
     if not requests:
@@ -72,49 +81,20 @@ def measure(line, server):
         "p99_us": p99,
         "cpu_us": cpu * 1e6 / requests,
         "errors": errors,
+        "others": max(0.0, others) / (us / 1e6 * os.cpu_count()),
     }
 
 
-def spread(values):
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+def machine_seconds():
+    """What all processes have run, and what the machine below took from this one, which is as bad."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return sum(int(fields[column]) for column in (1, 2, 3, 8)) / os.sysconf("SC_CLK_TCK")
 
 
-def ratios(rounds, peer, key):
-    pairs = [(one[OURS][key], one[peer][key]) for one in rounds if OURS in one and peer in one]
-    return spread([ours / theirs for ours, theirs in pairs if theirs]) if pairs else None
-
-
-def show(value, digits):
-    return f"{value['median']:.{digits}f} ({value['min']:.{digits}f}-{value['max']:.{digits}f})" if value else "-"
-
-
-def table(results):
-    lines = [
-        "| Python | scenario | module | requests/s | p50 ms | p99 ms | CPU us/request |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for result in results:
-        for name, figures in result["contenders"].items():
-            lines.append(
-                f"| {result['python']} | {result['title']} | {name} | {show(figures['per_second'], 0)} "
-                f"| {figures['p50_us']['median'] / 1000:.2f} | {figures['p99_us']['median'] / 1000:.2f} "
-                f"| {show(figures['cpu_us'], 1)} |" + (f" {figures['errors']} errors" if figures["errors"] else "")
-            )
-    lines += [
-        "",
-        f"Ours divided by {REFERENCE}, within a round: median (least-greatest)",
-        "",
-        "| Python | scenario | requests/s | p50 | p99 | CPU/request | CPU/request against the C handler |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for result in results:
-        ratio = result["ratios"]
-        if ratio:
-            lines.append(
-                f"| {result['python']} | {result['title']} | {show(ratio['per_second'], 2)} | {show(ratio['p50_us'], 2)} "
-                f"| {show(ratio['p99_us'], 2)} | {show(ratio['cpu_us'], 2)} | {show(ratio['cpu_us_c'], 2)} |"
-            )
-    return "\n".join(lines)
+def client_seconds():
+    """What wrk has run, and this program."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)]
+    return sum(one.ru_utime + one.ru_stime for one in usages)
 
 
 def run_scenario(name, wrk, contenders, rounds, seconds):
@@ -131,24 +111,65 @@ def run_scenario(name, wrk, contenders, rounds, seconds):
         measured.append(
             {who: measure(command(wrk, servers[who], path, connections, body, seconds), servers[who]) for who in order}
         )
-    result = {
+    keys = ("per_second", "p50_us", "p99_us", "cpu_us")
+    figures = {
+        who: {
+            **{key: spread([one[who][key] for one in measured]) for key in keys},
+            "errors": sum(one[who]["errors"] for one in measured),
+        }
+        for who in servers
+    }
+    return {
         "python": contenders.python.version,
+        "mode": contenders.mode,
         "scenario": name,
         "title": title,
         "connections": connections,
         "rounds": measured,
-        "contenders": {},
-        "ratios": None,
+        "contenders": figures,
     }
-    for who in servers:
-        result["contenders"][who] = {
-            **{key: spread([one[who][key] for one in measured]) for key in ("per_second", "p50_us", "p99_us", "cpu_us")},
-            "errors": sum(one[who]["errors"] for one in measured),
-        }
-    if OURS in servers and REFERENCE in servers:
-        result["ratios"] = {key: ratios(measured, REFERENCE, key) for key in ("per_second", "p50_us", "p99_us", "cpu_us")}
-        result["ratios"]["cpu_us_c"] = ratios(measured, C, "cpu_us")
-    return result
+
+
+def embedded(root, python, arguments, run):
+    with Contenders(root, python, arguments.module, only=arguments.contender) as contenders:
+        return [run(name, contenders) for name in arguments.scenario]
+
+
+def daemon(root, python, arguments, run, wrk):
+    """The results, and the memory of a process of each contender."""
+    names = [name for name in arguments.scenario if name != "django"]
+
+    def speed(server):
+        check(server, "/hello", 0, 12)
+        measure(command(wrk, server, "/hello", 16, 0, 1), server)
+        return measure(command(wrk, server, "/hello", 16, 0, 1), server)["per_second"]
+
+    with Daemons(root, python, arguments.module, only=arguments.contender) as contenders:
+        contenders.check_processes()
+        contenders.settle(speed)
+        results = [run(name, contenders) for name in names]
+    memory = {}
+    for name in contenders.servers:
+        # One after the other, so that none shares pages with another.
+        alone = Daemons(root, python, arguments.module, only=[name], processes=1, purpose=f"-{name.split()[0]}")
+        with alone:
+            memory[name] = idle_memory(next(iter(alone.servers.values())))
+    return results, memory
+
+
+def idle_memory(server, requests=100):
+    """KiB of the process that runs the application, after so many requests: its share of what it shares included."""
+    client = Client(server.port, "/hello")
+    for _ in range(requests):
+        client.fetch()
+    client.aim("/process")
+    pid = int(client.fetch())
+    client.socket.close()
+    try:
+        return int(re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE).group(1))
+    except OSError as error:
+        note(f"the memory of process {pid} cannot be read: {error}")
+        return None
 
 
 def machine():
@@ -167,41 +188,67 @@ def machine():
     }
 
 
-def main():
+def arguments_of_command_line():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--module", required=True, type=lambda text: Path(text).resolve(), help="mod_wsgi_rs.so")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--this-python-only", action="store_true", help="do not look for a Python 3.13 beside it")
+    parser.add_argument("--mode", choices=["embedded", "daemon"], help="only this one; daemon is for one Python")
     parser.add_argument("--quick", action="store_true", help="three rounds of one second")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="only this one; can be repeated")
-    parser.add_argument("--contender", action="append", choices=[OURS, REFERENCE, C], help="only this one; can be repeated")
+    everyone = [OURS, REFERENCE, C, UWSGI, GRANIAN]
+    parser.add_argument("--contender", action="append", choices=everyone, help="only this one; can be repeated")
     arguments = parser.parse_args()
-    rounds = arguments.rounds or (3 if arguments.quick else 5)
-    seconds = arguments.seconds or (1 if arguments.quick else 4)
+    arguments.rounds = arguments.rounds or (3 if arguments.quick else 5)
+    arguments.seconds = arguments.seconds or (1 if arguments.quick else 4)
+    arguments.scenario = arguments.scenario or list(SCENARIOS)
+    return arguments
 
+
+def introduce(facts, arguments):
+    print(f"{facts['cpu']}, {facts['cores']} cores; Linux {facts['kernel']}; {facts['httpd']}; commit {facts['commit']}")
+    print(f"event MPM, one child, {THREADS} threads, keep-alive, AllowOverride None")
+    print(f"daemon mode: {daemons.PROCESSES} processes of {daemons.THREADS} threads")
+    print(f"{arguments.rounds} rounds of {arguments.seconds} s; load {facts['load'][0]:.1f}", flush=True)
+
+
+def keep(facts, arguments, results, memory, text):
+    state = ROOT / "target/bench"
+    state.mkdir(parents=True, exist_ok=True)
+    file = state / time.strftime("bench-%Y%m%d-%H%M%S.json", time.gmtime())
+    run = {"machine": facts, "rounds": arguments.rounds, "seconds": arguments.seconds}
+    file.write_text(json.dumps({**run, "results": results, "memory_kib": memory}, indent=1))
+    (state / "bench.md").write_text(text + "\n")
+    print(f"\nAll figures: {file}")
+
+
+def main():
+    arguments = arguments_of_command_line()
     os.umask(0o022)
     root = temp_root("bench")
-    results = []
+    results, memory = [], {}
     facts = machine()
     try:
         wrk = program("wrk")
-        pythons = [arguments.python] if arguments.this_python_only else list(found_pythons(arguments.python))
-        print(f"{facts['cpu']}, {facts['cores']} cores; Linux {facts['kernel']}; {facts['httpd']}; commit {facts['commit']}")
-        print(f"event MPM, one child, {THREADS} threads, keep-alive, AllowOverride None; {rounds} rounds of {seconds} s", flush=True)
-        for executable in pythons:
-            python = Python(executable, root, User())
-            with Contenders(root, python, arguments.module, only=arguments.contender) as contenders:
-                for name in arguments.scenario or SCENARIOS:
-                    print(f"Python {python.version}, {SCENARIOS[name][0]}", flush=True)
-                    results.append(run_scenario(name, wrk, contenders, rounds, seconds))
-        print("\n" + table(results))
-        state = ROOT / "target/bench"
-        file = state / time.strftime("bench-%Y%m%d-%H%M%S.json", time.gmtime())
-        file.write_text(json.dumps({"machine": facts, "rounds": rounds, "seconds": seconds, "results": results}, indent=1))
-        (state / "bench.md").write_text(table(results) + "\n")
-        print(f"\nAll figures: {file}")
+
+        def run(name, contenders):
+            print(f"Python {contenders.python.version}, {contenders.mode} mode, {SCENARIOS[name][0]}", flush=True)
+            return run_scenario(name, wrk, contenders, arguments.rounds, arguments.seconds)
+
+        introduce(facts, arguments)
+        first = Python(arguments.python, root, User())
+        if arguments.mode != "daemon":
+            others = [] if arguments.this_python_only else list(found_pythons(arguments.python))[1:]
+            for python in (first, *(Python(executable, root, User()) for executable in others)):
+                results += embedded(root, python, arguments, run)
+        if arguments.mode != "embedded":
+            found, memory = daemon(root, first, arguments, run, wrk)
+            results += found
+        text = summary(results) + memory_table(memory) + disturbance(results)
+        print("\n" + text)
+        keep(facts, arguments, results, memory, text)
     except HttpdError as error:
         note(f"make bench: {error}")
         return 1

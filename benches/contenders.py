@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three servers that are compared: ours, mod_wsgi 6.1.1, a C handler. Standard library only, Python 3.9.
+"""The three servers that are compared in embedded mode: ours, mod_wsgi 6.1.1, a C handler.
+
+Those of daemon mode are in daemons.py. Standard library only, Python 3.9.
 
 All get the same httpd, the same configuration but for the module, and the same
 Python, which must be readable by the user of httpd's children: a Python that is
 not (one in root's home, say) is copied to the temporary directory of the run.
 """
 
-import glob
 import os
 import shutil
 import subprocess
@@ -15,10 +16,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "examples")]
 sys.dont_write_bytecode = True
 
-from httpd import Httpd, HttpdError, User, free_port, output, program  # noqa: E402
+import pythons  # noqa: E402
+from httpd import HttpdError, User, free_port, output, program  # noqa: E402
 
 OURS, REFERENCE, C = "mod_wsgi_rs", "mod_wsgi 6.1.1", "C handler"
 DJANGO = {True: "Django==5.2.19", False: "Django==4.2.27"}
@@ -30,40 +32,20 @@ def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
-class Python:
+class Python(pythons.Python):
     """An interpreter, where its shared files are for httpd's children, and what was built for it."""
 
     def __init__(self, executable, root, user):
-        ask = "import sys, os, sysconfig; print('%d.%d' % sys.version_info[:2], sys.version.split()[0], sys.base_prefix, os.__file__, sep='\\n')"
-        self.minor, self.version, self.prefix, library = output(executable, "-c", ask).split("\n")[:4]
-        self.executable = executable
-        self.home = Path(self.prefix)
-        if not user.can(library, os.R_OK):
+        super().__init__(executable)
+        self.home = self.prefix
+        if not self.is_readable_by(user):
             self.home = root / f"python{self.minor}"
             note(f"Copying Python {self.version} to {self.home}, because user {user.describe()} cannot read {self.prefix}")
-            self.copy()
-
-    def copy(self):
-        skipped = {"test", "idlelib", "tkinter", "turtledemo", "ensurepip", "site-packages"}
-
-        def ignore(directory, names):
-            top = os.path.basename(directory) == f"python{self.minor}"
-            return {name for name in names if (top and (name in skipped or name.startswith("config-"))) or name.endswith(".a")}
-
-        (self.home / "bin").mkdir(parents=True)
-        shutil.copy2(os.path.realpath(f"{self.prefix}/bin/python{self.minor}"), self.home / f"bin/python{self.minor}")
-        os.symlink(f"python{self.minor}", self.home / "bin/python3")
-        shutil.copytree(
-            f"{self.prefix}/lib/python{self.minor}", self.home / f"lib/python{self.minor}", symlinks=True, ignore=ignore
-        )
-        (self.home / f"lib/python{self.minor}/site-packages").mkdir(exist_ok=True)
-        for library in glob.glob(f"{self.prefix}/lib/libpython3*.so*"):
-            shutil.copy2(library, self.home / "lib", follow_symlinks=False)
-        subprocess.run(["chmod", "-R", "a+rX", str(self.home)], check=True)
+            self.copy(self.home)
 
     def reference(self, state):
         """The path of mod_wsgi 6.1.1 built for this Python, once per checkout."""
-        venv = state / ("venv" if self.prefix == "/usr" else f"venv-{self.version}")
+        venv = state / ("venv" if self.prefix == Path("/usr") else f"venv-{self.version}")
         subprocess.run([str(ROOT / "packaging/peer.sh"), self.executable, str(venv)], check=True)
         found = sorted(venv.glob("lib/python3*/site-packages/mod_wsgi/server/mod_wsgi-*.so"))
         if not found:
@@ -85,6 +67,8 @@ class Python:
             subprocess.run([*pip, "--target", str(kept), wanted], check=True)
             stamp.write_text(wanted)
         site = root / f"site-{self.minor}"
+        if site.exists():
+            return site
         shutil.copytree(kept, site)
         subprocess.run(["chmod", "-R", "a+rX", str(site)], check=True)
         return site
@@ -125,46 +109,35 @@ def frame(documents, threads=THREADS):
     ]
 
 
-class Contenders:
-    """The servers for one Python. Use as a context: they run inside it."""
-
-    def __init__(self, root, python, module, state=ROOT / "target/bench", only=None, threads=THREADS):
-        user = User()
-        self.python = python
-        applications = root / f"applications-{python.minor}"
-        shutil.copytree(HERE / "apps", applications)
-        with open(applications / "file.bin", "wb") as file:
+def applications(root, python):
+    """A folder with the applications, and the file that one of them sends, for httpd's user to read; made once."""
+    folder = root / f"applications-{python.minor}"
+    if not folder.exists():
+        shutil.copytree(HERE / "apps", folder)
+        # For servers that import an application by the name of a module.
+        shutil.copyfile(HERE / "apps/bench.wsgi", folder / "bench_application.py")
+        with open(folder / "file.bin", "wb") as file:
             file.write(b"x" * (10 << 20))
-        subprocess.run(["chmod", "-R", "a+rX", str(applications)], check=True)
-        site = python.site(state, root)
-        common = frame(applications, threads)
-        wsgi = [
-            f'WSGIPythonPath "{site}:{applications}"',
-            "WSGIEnableSendfile On",
-            "WSGIApplicationGroup %{GLOBAL}",
-            f'WSGIScriptAlias /django "{applications}/django_page.wsgi"',
-            f'WSGIScriptAlias / "{applications}/bench.wsgi"',
-        ]
-        if python.home != Path("/usr"):
-            wsgi.insert(0, f'WSGIPythonHome "{python.home}"')
-        handler = [
-            f'LoadModule bench_module "{c_module(state)}"',
-            f'SetEnv BENCH_FILE "{applications}/file.bin"',
-            '<Location "/">',
-            "    SetHandler bench-handler",
-            "</Location>",
-        ]
+        subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)
+    return folder
+
+
+class Running:
+    """Servers for one Python. Use as a context: they run inside it."""
+
+    def __init__(self, root, python):
+        self.root, self.python, self.user = root, python, User()
+        self.applications = applications(root, python)
         self.servers = {}
-        for name, lines in (
-            (OURS, lambda: [f'LoadModule wsgi_module "{module}"', *wsgi]),
-            (REFERENCE, lambda: [f'LoadModule wsgi_module "{python.reference(ROOT / "target/reference")}"', *wsgi]),
-            (C, lambda: handler),
-        ):
-            if only and name not in only:
-                continue
-            modules = ("env",) if name == C else ()
-            place = root / (name.replace(" ", "-") + "-" + python.minor)
-            self.servers[name] = Httpd(place, free_port(), [*common, *lines()], modules=modules, user=user)
+
+    def place(self, name):
+        """Where its server lies: short, because it may hold sockets."""
+        return self.root / (name.replace(" ", "-") + "-" + self.python.minor)
+
+    def add(self, name, lines, modules=(), kind=pythons.Server, **options):
+        copies = [self.python.moved] if self.python.moved else []
+        options.update(user=self.user, copies=copies, modules=modules)
+        self.servers[name] = kind(self.place(name), free_port(), lines, **options)
 
     def __enter__(self):
         try:
@@ -180,11 +153,43 @@ class Contenders:
             server.stop()
 
 
+class Contenders(Running):
+    """The servers of embedded mode, and the C handler."""
+
+    mode = "embedded"
+
+    def __init__(self, root, python, module, state=ROOT / "target/bench", only=None, threads=THREADS):
+        super().__init__(root, python)
+        site = python.site(state, root)
+        common = frame(self.applications, threads)
+        wsgi = [
+            f'WSGIPythonPath "{site}:{self.applications}"',
+            "WSGIEnableSendfile On",
+            "WSGIApplicationGroup %{GLOBAL}",
+            f'WSGIScriptAlias /django "{self.applications}/django_page.wsgi"',
+            f'WSGIScriptAlias / "{self.applications}/bench.wsgi"',
+        ]
+        if python.home != Path("/usr"):
+            wsgi.insert(0, f'WSGIPythonHome "{python.home}"')
+        handler = [
+            f'LoadModule bench_module "{c_module(state)}"',
+            f'SetEnv BENCH_FILE "{self.applications}/file.bin"',
+            '<Location "/">',
+            "    SetHandler bench-handler",
+            "</Location>",
+        ]
+        for name, lines in (
+            (OURS, lambda: [f'LoadModule wsgi_module "{module}"', *wsgi]),
+            (REFERENCE, lambda: [f'LoadModule wsgi_module "{python.reference(ROOT / "target/reference")}"', *wsgi]),
+            (C, lambda: handler),
+        ):
+            if not only or name in only:
+                self.add(name, [*common, *lines()], modules=("env",) if name == C else ())
+
+
 def found_pythons(default):
-    """The Python asked for, and the newest 3.13 of pyenv, if there is one."""
+    """The Python asked for, and a 3.13 beside it, if there is one."""
     yield default
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    newest = sorted(versions.glob("3.13.*/bin/python3.13"), key=lambda path: int(path.parts[-3].split(".")[2].rstrip("t")))
-    shared = [path for path in newest if list(path.parent.parent.glob("lib/libpython3.13*.so*"))]
-    if shared and os.path.realpath(shared[-1]) != os.path.realpath(default):
-        yield str(shared[-1])
+    other = pythons.find(13)
+    if other and os.path.realpath(other) != os.path.realpath(default):
+        yield str(other)

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serve the example applications with a private httpd until Ctrl-C.
 
-What httpd's children read (applications, database, virtual environment) must
-be readable by their user even when the checkout is not, so it is copied to a
+They run in httpd's children, in the processes of a group, and in a group that
+has another Python, where the machine has one.
+
+What they read (applications, database, virtual environment, Python) must be
+readable by httpd's user even when the checkout is not, so it is copied to a
 temporary directory where needed. That directory is removed at the end.
 `make serve` calls this. Standard library only, Python 3.9.
 """
 
 import argparse
 import hashlib
+import html
 import os
 import secrets
 import shutil
 import signal
+import string
 import subprocess
 import sys
 import time
@@ -22,33 +27,61 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tools"))
 sys.dont_write_bytecode = True
 
-from httpd import Httpd, HttpdError, User, port_is_free, temp_root  # noqa: E402
+import pythons  # noqa: E402
+from httpd import HttpdError, User, port_is_free, temp_root  # noqa: E402
+
+APPLICATIONS = ("environ", "flask", "django")
+PAGES = ("/environ", "/flask/", "/django/", "/django/admin/")
+DAEMON, SECOND = "daemon", "second"
+NO_SECOND = (
+    "NO SECOND PYTHON, so nothing is served below /second. A CPython 3.9 to 3.13 of another version with a shared "
+    "library was looked for in ~/.pyenv/versions, $PYENV_ROOT/versions, /usr/local and /usr."
+)
 
 
 def say(text=""):
     print(text, flush=True)
 
 
-def virtual_environment(python, state):
+class Mount:
+    """Where the applications are served a second time: below which path, by which group, with which Python."""
+
+    def __init__(self, path, group, python, venv):
+        self.path, self.group, self.python, self.venv = path, group, python, venv
+
+    @property
+    def place(self):
+        return f"the group '{self.group}'" if self.group else "httpd's children"
+
+
+def virtual_environment(python, venv):
     """The environment with the pinned packages, made anew when the pins or the Python changed."""
     requirements = HERE / "requirements.txt"
-    identity = subprocess.run(
-        [python, "-c", "import sys; print(sys.version, sys.base_prefix)"], check=True, stdout=subprocess.PIPE
-    ).stdout
-    wanted = hashlib.sha256(identity + requirements.read_bytes()).hexdigest()
-    venv, stamp = state / "venv", state / "venv.stamp"
+    wanted = hashlib.sha256(f"{python.version} {python.prefix} ".encode() + requirements.read_bytes()).hexdigest()
+    stamp = venv.with_name(venv.name + ".stamp")
     if stamp.exists() and stamp.read_text() == wanted and (venv / "bin/python").exists():
-        return venv
-    say(f"Installing Flask and Django into {venv}")
+        return
+    say(f"Installing Flask and Django for Python {python.version} into {venv}")
     stamp.unlink(missing_ok=True)
-    state.mkdir(parents=True, exist_ok=True)
-    subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
+    venv.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([python.executable, "-m", "venv", "--clear", str(venv)], check=True)
     subprocess.run(
         [str(venv / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", str(requirements)],
         check=True,
     )
     stamp.write_text(wanted)
-    return venv
+
+
+def readable_environment(python, venv, root, user):
+    """The virtual environment, or a copy where the user cannot read it or its Python."""
+    virtual_environment(python, venv)
+    if not python.is_readable_by(user):
+        home = root / f"python{python.minor}"
+        say(f"Copying Python {python.version} to {home}, because user {user.describe()} cannot read {python.prefix}")
+        python.copy(home)
+    elif user.can(venv / "pyvenv.cfg", os.R_OK):
+        return venv
+    return pythons.copy_venv(venv, root, python)
 
 
 def copy_readable(source, target):
@@ -59,24 +92,6 @@ def copy_readable(source, target):
             path = os.path.join(directory, file)
             if not os.path.islink(path):
                 os.chmod(path, os.stat(path).st_mode | 0o444)
-
-
-def copy_venv(source, target):
-    """A copy works without its scripts being rewritten, because only python and the packages are used."""
-    shutil.copytree(source, target, symlinks=True)
-    subprocess.run(["chmod", "-R", "a+rX", str(target)], check=True)
-
-
-def check_python(venv, user):
-    probe = "import os, sys; print(os.path.realpath(sys.executable)); print(os.__file__)"
-    done = subprocess.run([str(venv / "bin/python"), "-c", probe], check=True, stdout=subprocess.PIPE, text=True)
-    for path in done.stdout.splitlines():
-        if not user.can(path, os.R_OK):
-            raise HttpdError(
-                f"httpd's user {user.describe()} cannot read {path}.\n"
-                "Choose a Python that every user can read (make serve PYTHON=/usr/bin/python3), "
-                "or run as an ordinary user, not as root."
-            )
 
 
 def prepare_django(project, venv, user, password):
@@ -94,8 +109,7 @@ def prepare_django(project, venv, user, password):
     user.owns(data)
 
 
-def configuration(module, applications, venv, root):
-    packages = next(venv.glob("lib/python3*/site-packages"))
+def configuration(module, applications, mounts, root):
     lines = [
         f'LoadModule wsgi_module "{module}"',
         "LogLevel warn wsgi:info",
@@ -113,18 +127,44 @@ def configuration(module, applications, venv, root):
         f'<Directory "{applications}">',
         "    Require all granted",
         "</Directory>",
-        f'Alias /django/static/admin "{packages}/django/contrib/admin/static/admin"',
-        f'<Directory "{packages}/django/contrib/admin/static">',
-        "    Require all granted",
-        "</Directory>",
-        f'WSGIPythonHome "{venv}"',
-        f'WSGIScriptAlias /environ "{applications}/environ/environ.wsgi"',
-        f'WSGIScriptAlias /flask "{applications}/flask/flask.wsgi"',
-        f'WSGIScriptAlias /django "{applications}/django/django.wsgi"',
     ]
     if os.path.exists("/etc/mime.types"):
         lines.insert(0, "TypesConfig /etc/mime.types")
+    for mount in mounts:
+        lines += mounted(mount, applications)
     return lines
+
+
+def mounted(mount, applications):
+    """The applications at one more place, in one more group."""
+    static = next(mount.venv.glob("lib/python3*/site-packages")) / "django/contrib/admin/static"
+    if mount.group:
+        lines = [f'WSGIDaemonProcess {mount.group} processes=2 threads=8 python-home="{mount.venv}"']
+        option = f" process-group={mount.group}"
+    else:
+        lines = [f'WSGIPythonHome "{mount.venv}"']
+        option = ""
+    return [
+        *lines,
+        f'Alias {mount.path}/django/static/admin "{static}/admin"',
+        f'<Directory "{static}">',
+        "    Require all granted",
+        "</Directory>",
+        *(f'WSGIScriptAlias {mount.path}/{name} "{applications}/{name}/{name}.wsgi"{option}' for name in APPLICATIONS),
+    ]
+
+
+def start_page(file, mounts):
+    """Fills in what is served where, and by which Python."""
+    rows = [
+        f"<tr><td>{html.escape(mount.place)}</td><td>{html.escape(mount.python.version)}</td>"
+        + "".join(f'<td><a href="{mount.path}{page}">{mount.path}{page}</a></td>' for page in PAGES)
+        + "</tr>"
+        for mount in mounts
+    ]
+    missing = "" if len(mounts) == 3 else f"<p><strong>{html.escape(NO_SECOND)}</strong></p>"
+    page = string.Template(file.read_text()).substitute(rows="\n".join(rows), missing=missing)
+    file.write_text(page)
 
 
 class Terminal:
@@ -180,40 +220,62 @@ def follow(server, starter):
         raise HttpdError(f"httpd ended:\n{server.log_tail()}")
 
 
+def mounts_of(python, state, root, user):
+    """httpd's children and a group with the Python asked for, and a group with another one."""
+    venv = readable_environment(python, state / "venv", root, user)
+    mounts = [Mount("", None, python, venv), Mount("/daemon", DAEMON, python, venv)]
+    second = pythons.beside(python)
+    if second:
+        try:
+            venv = readable_environment(second, state / f"venv-{second.minor}", root, user)
+            mounts.append(Mount("/second", SECOND, second, venv))
+        except (OSError, subprocess.CalledProcessError) as error:
+            say(f"Python {second.version} at {second.prefix} cannot be used: {error}")
+    return mounts
+
+
+def announce(server, arguments, mounts, password):
+    address = f"http://127.0.0.1:{arguments.port}"
+    say()
+    say(f"Serving, as user {server.user.describe()}, with {arguments.module}")
+    say(f"  {address}/  links to everything")
+    for mount in mounts:
+        say(f"In {mount.place}, Python {mount.python.version}:")
+        say(f"  {address}{mount.path}/environ        plain WSGI: shows its environ")
+        say(f"  {address}{mount.path}/flask/         Flask: form, upload, streamed page")
+        say(f"  {address}{mount.path}/django/        Django: guest book, the same everywhere")
+        say(f"  {address}{mount.path}/django/admin/  its admin: user admin, password {password}")
+    if len(mounts) < 3:
+        say()
+        say(f"*** {NO_SECOND}")
+        say()
+    say(f"Everything lies in {server.root} and is removed at the end. Ctrl-C stops. The error log follows.")
+    say()
+
+
 def serve(arguments, root, starter):
     user = User()
     if not port_is_free(arguments.port):
         raise HttpdError(f"port {arguments.port} is in use; choose another: make serve PORT=8001")
-    venv = virtual_environment(arguments.python, arguments.state.resolve())
-    if not user.can(venv / "pyvenv.cfg", os.R_OK):
-        copy_venv(venv, root / "venv")
-        venv = root / "venv"
-    check_python(venv, user)
+    mounts = mounts_of(pythons.Python(arguments.python), arguments.state.resolve(), root, user)
     applications = root / "examples"
     applications.mkdir()
-    for name in ("htdocs", "environ", "flask", "django"):
+    for name in ("htdocs", *APPLICATIONS):
         copy_readable(HERE / name, applications / name)
+    start_page(applications / "htdocs/index.html", mounts)
     password = secrets.token_urlsafe(9)
-    prepare_django(applications / "django", venv, user, password)
-    server = Httpd(
+    prepare_django(applications / "django", mounts[0].venv, user, password)
+    server = pythons.Server(
         root,
         arguments.port,
-        configuration(arguments.module, applications, venv, root),
+        configuration(arguments.module, applications, mounts, root),
         modules=("alias", "dir", "mime"),
         user=user,
+        copies={mount.python.moved for mount in mounts if mount.python.moved},
     )
     try:
         server.start()
-        address = f"http://127.0.0.1:{arguments.port}"
-        say()
-        say(f"Serving, as user {user.describe()}, with {arguments.module}")
-        say(f"  {address}/               links to everything")
-        say(f"  {address}/environ        plain WSGI: shows its environ")
-        say(f"  {address}/flask/         Flask: form, upload, streamed page")
-        say(f"  {address}/django/        Django: guest book")
-        say(f"  {address}/django/admin/  its admin: user admin, password {password}")
-        say(f"Everything lies in {root} and is removed at the end. Ctrl-C stops. The error log follows.")
-        say()
+        announce(server, arguments, mounts, password)
         follow(server, starter)
     finally:
         server.stop()

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Fuzz the rules of crates/model, one target after the other, with the stable toolchain.
+# Fuzz the rules of crates/model and what processes say to each other, one target after the other, with the stable
+# toolchain.
 #
 #   packaging/fuzz.sh run SECONDS TARGET_DIRECTORY [target]...       no input may be found
 #   packaging/fuzz.sh planted SECONDS TARGET_DIRECTORY [target]...   in each target the planted bug must be found
@@ -15,7 +16,7 @@ seconds=${2:?how many seconds for each target?}
 directory=${3:?where is the target directory?}
 shift 3
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(arguments aliases expansion)
+[ ${#targets[@]} -gt 0 ] || targets=(arguments aliases expansion to_worker to_server control)
 root=$(cd "$(dirname "$0")/.." && pwd)
 triple=$(rustc -vV | sed -n 's/^host: //p')
 

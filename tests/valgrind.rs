@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The functional applications under valgrind: no error and no growing leak with our code in its stack.
 //!
-//! Ignored by default; `tests/valgrind.sh` runs it. Python's own one-time allocations are told from leaks by number: each
-//! request is sent [`ROUNDS`] times, so what leaks with each leaks at least as many blocks.
+//! Ignored by default; `tests/valgrind.sh` runs it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,13 +11,13 @@
     reason = "test code"
 )]
 
+#[path = "valgrind/groups.rs"]
+mod groups;
+#[path = "valgrind/report.rs"]
+mod report;
+
 use harness::{Httpd, Mode, Protocol, Site};
-use std::fs;
-
-const ROUNDS: usize = 8;
-
-/// Frames from the top in which our code must be for an error to be ours.
-const NEAR: usize = 6;
+use report::{ROUNDS, VALGRIND};
 
 fn site() -> Site {
     Site::new(Mode::Embedded)
@@ -35,17 +34,7 @@ fn site() -> Site {
         .config("WSGIChunkedRequest On\nWSGIEnableSendfile On\nEnableSendfile On\nTimeout 120")
         .file("apps/broken.py", "raise ValueError('broken')\n")
         .variable("PYTHONMALLOC", "malloc")
-        .under(&[
-            "valgrind",
-            "--quiet",
-            "--vgdb=no",
-            "--error-limit=no",
-            "--num-callers=40",
-            "--leak-check=full",
-            "--show-leak-kinds=definite",
-            "--xml=yes",
-            "--xml-file=@STATE@/valgrind.xml",
-        ])
+        .under(&[&VALGRIND[..], &["--xml-file=@STATE@/valgrind.xml"]].concat())
 }
 
 const PATHS: &[&str] = &[
@@ -123,37 +112,6 @@ fn exercise(httpd: &Httpd) {
     }
 }
 
-/// The text of an element's first occurrence.
-fn element<'t>(text: &'t str, name: &str) -> &'t str {
-    text.split_once(&format!("<{name}>"))
-        .and_then(|(_, rest)| rest.split_once(&format!("</{name}>")))
-        .map_or("", |(inside, _)| inside)
-}
-
-fn is_ours(object: &str) -> bool {
-    object.rsplit('/').next().is_some_and(|file| file.contains("mod_wsgi_rs"))
-}
-
-/// What is wrong with one error of the report, if it is ours.
-fn complaint(error: &str) -> Option<String> {
-    let stack = element(error, "stack");
-    let frames: Vec<&str> = stack.split("<frame>").skip(1).collect();
-    let ours = frames.iter().position(|frame| is_ours(element(frame, "obj")))?;
-    let kind = element(error, "kind");
-    let guilty = if kind.starts_with("Leak_") {
-        element(error, "leakedblocks").parse::<usize>().is_ok_and(|blocks| blocks >= ROUNDS)
-    } else {
-        ours < NEAR
-    };
-    let calls: Vec<String> = frames
-        .iter()
-        .take(ours + 4)
-        .map(|frame| format!("    {} ({}:{})", element(frame, "fn"), element(frame, "file"), element(frame, "line")))
-        .collect();
-    let what = [element(error, "what"), element(error, "text")].concat();
-    guilty.then(|| format!("{kind}: {what}\n{}", calls.join("\n")))
-}
-
 #[test]
 #[ignore = "takes minutes; tests/valgrind.sh runs it"]
 fn no_error_and_no_growing_leak_is_ours() {
@@ -163,32 +121,6 @@ fn no_error_and_no_growing_leak_is_ours() {
     }
     httpd.tolerate_text("");
     exercise(&httpd);
-    let report = httpd.stop_and_read("state/valgrind.xml");
-    let errors: Vec<&str> = report.split("<error>").skip(1).collect();
-    assert!(report.contains("</valgrindoutput>"), "the report is whole: {} bytes", report.len());
-    let complaints: Vec<String> = errors.iter().filter_map(|error| complaint(error)).collect();
-    println!("{} errors and leaks in all, {} of them ours", errors.len(), complaints.len());
-    if let Some(folder) = std::env::var_os("MOD_WSGI_RS_VALGRIND_REPORT") {
-        fs::write(folder, &report).unwrap();
-    }
+    let complaints = report::complaints("httpd", &httpd.stop_and_read("state/valgrind.xml"));
     assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
-}
-
-#[test]
-fn errors_are_told_apart() {
-    let frame = |object: &str| format!("<frame><obj>{object}</obj><fn>f</fn></frame>");
-    let error = |kind: &str, blocks: usize, objects: &[&str]| {
-        let frames: String = objects.iter().map(|object| frame(object)).collect();
-        format!("<kind>{kind}</kind><leakedblocks>{blocks}</leakedblocks><stack>{frames}</stack>")
-    };
-    let python = "/var/tmp/mod_wsgi_rs-pythons/lib/libpython3.11.so";
-    let ours = "/x/mod_wsgi_rs.so";
-    assert!(complaint(&error("InvalidRead", 0, &[python, ours])).is_some());
-    assert!(complaint(&error("InvalidRead", 0, &[python; 3])).is_none());
-    assert!(
-        complaint(&error("UninitCondition", 0, &[python, python, python, python, python, python, python, ours]))
-            .is_none()
-    );
-    assert!(complaint(&error("Leak_DefinitelyLost", ROUNDS, &[python, ours])).is_some());
-    assert!(complaint(&error("Leak_DefinitelyLost", 1, &[python, ours])).is_none());
 }
