@@ -126,10 +126,7 @@ fn a_process_holds_only_its_own_descriptors() {
 #[test]
 fn a_group_that_cannot_start_answers_503_and_says_why() {
     let httpd = one("python-home=/nonexistent").start();
-    httpd
-        .expect(event::GROUP_UNAVAILABLE)
-        .tolerate(event::FILE_DOUBTFUL)
-        .expect(event::WORKER_UNSTARTABLE);
+    httpd.expect(event::GROUP_UNAVAILABLE).tolerate(event::FILE_DOUBTFUL).expect(event::WORKER_UNSTARTABLE);
     let answers = std::thread::scope(|scope| {
         let asked: Vec<_> = (0..6).map(|_| scope.spawn(|| ask(&httpd, "1"))).collect();
         asked.into_iter().map(|one| one.join().expect("an answer")).collect::<Vec<_>>()

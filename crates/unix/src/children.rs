@@ -128,7 +128,7 @@ pub fn bury(pid: i32) -> Duration {
 
 /// How many processes the kernel has killed because memory ran out: of this process's control group if that can be known, else
 /// of the whole machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MemoryKills {
     own: Option<u64>,
     all: Option<u64>,

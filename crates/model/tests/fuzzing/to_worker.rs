@@ -33,7 +33,11 @@ impl Direction for Requests {
 
     fn described<'a>(letter: u8, words: &mut Words<'a>) -> ToWorker<'a> {
         match letter {
-            b'h' => ToWorker::Hello { build_id: words.text(), key: [words.number(); KEY_LENGTH] },
+            b'h' => ToWorker::Hello {
+                build_id: words.text(),
+                key: [words.number(); KEY_LENGTH],
+                incarnation: words.number(),
+            },
             b'c' => ToWorker::Call(call(words)),
             b'b' => ToWorker::Body(words.rest()),
             b'f' => ToWorker::BodyFailed(error(words.number())),

@@ -19,12 +19,13 @@ use hand::{drive, seeds};
 use std::panic;
 use subject::Subject;
 
-const PIECES: [&str; 16] = [
+const PIECES: [&str; 17] = [
     "1:@\n",
     "\n3:\n",
     "\n4:no\n",
     "\n6:\u{5}line\n",
     "\n5:\n",
+    "\n7:done\n",
     "\n2:{}\n",
     "\no:",
     "|",
