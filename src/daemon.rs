@@ -15,7 +15,7 @@ mod plan;
 mod pool;
 mod relay;
 
-pub use generation::{child_ended, generation_ended, start};
+pub use generation::{child_ended, child_forked, start};
 pub use relay::run;
 
 use crate::apache::log;

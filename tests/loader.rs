@@ -71,7 +71,11 @@ fn an_unreadable_home_is_explained() {
 
 #[test]
 fn a_home_without_shared_library_is_explained() {
-    let httpd = site()
+    // No alias leads to embedded mode, so nobody foresees that it is needed.
+    let httpd = Site::new(Mode::Embedded)
+        .app("environ.py")
+        .with("alias")
+        .config("Alias /e \"@APPS@/environ.py\"\n<Location /e>\nSetHandler wsgi-script\nOptions ExecCGI\n</Location>")
         .file_with_mode("home/bin/python3.11", "#!/bin/sh\nexit 1\n", 0o755)
         .file("home/lib/python3.11/os.py", "")
         .python_home("@ROOT@/home")
@@ -79,6 +83,31 @@ fn a_home_without_shared_library_is_explained() {
     assert_explained(&httpd, event::PYTHON_LIBRARY_MISSING);
     let line = httpd.wait_for_log("WSGIRS0101").line;
     assert!(line.contains("home"), "{line}");
+}
+
+#[test]
+fn without_a_shared_library_embedded_mode_runs_in_a_process_of_its_own() {
+    let (program, library) = (Path::new("/usr/bin/python3.11"), Path::new("/usr/lib/python3.11"));
+    if !program.is_file() || !library.is_dir() {
+        return skip::skipped("no Debian Python 3.11");
+    }
+    let folder = std::env::temp_dir().join(format!("mwrs-static-{}", std::process::id()));
+    fs::create_dir_all(folder.join("bin")).unwrap();
+    fs::create_dir_all(folder.join("lib")).unwrap();
+    fs::copy(program, folder.join("bin/python3")).unwrap();
+    symlink(library, folder.join("lib/python3.11")).unwrap();
+    let httpd = Site::new(Mode::Embedded)
+        .file("apps/own.py", "import os\n\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'%d %s' % (os.getpid(), environ['mod_wsgi.process_group'].encode())]\n")
+        .config("WSGIScriptAlias /own \"@APPS@/own.py\"")
+        .python_home(&folder)
+        .start();
+    httpd.expect(event::EMBEDDED_IN_GROUP);
+    let answer = httpd.get("/own").text();
+    let (pid, group) = answer.split_once(' ').expect("two words");
+    assert!(group.is_empty() && !httpd.children().contains(&pid.parse().unwrap()), "{answer}");
+    assert_eq!(httpd.get("/own").text(), answer, "it is the same process");
+    drop(httpd);
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -13,7 +13,6 @@ fn site() -> Site {
 }
 
 /// What the supervisor says of a group whose files are doubtful for a reason.
-const CANNOT_START: &str = "process group 'site': worker could not be started";
 
 /// Tests the configuration of a running server; whether httpd accepts it, and what it says.
 fn test(httpd: &Httpd, defines: &[&str]) -> (bool, String) {
@@ -111,7 +110,7 @@ fn files_that_are_missing_closed_or_of_the_wrong_kind_are_warnings() {
         .config("WSGIScriptAlias /nowhere @ROOT@/no/such/folder/a.wsgi\nWSGIScriptAlias /scripts/ \"@APPS@/\"")
         .config("WSGIDaemonProcess site python-home=@ROOT@/htdocs python-path=@ROOT@/lost home=@APPS@/environ.py")
         .start();
-    httpd.expect(event::FILE_DOUBTFUL).expect_text(CANNOT_START);
+    httpd.expect(event::FILE_DOUBTFUL).expect(event::WORKER_UNSTARTABLE);
     for text in [
         "missing.wsgi' does not exist",
         "/apps' is a directory",
@@ -180,7 +179,7 @@ fn files_are_left_alone_where_httpd_s_parent_has_other_threads() {
 #[test]
 fn a_deleted_environment_does_not_stop_a_graceful_restart() {
     let httpd = site().file("venv/bin/python", "").config("WSGIDaemonProcess site python-home=@ROOT@/venv").start();
-    httpd.tolerate(event::FILE_DOUBTFUL).expect_text(CANNOT_START);
+    httpd.tolerate(event::FILE_DOUBTFUL).expect(event::WORKER_UNSTARTABLE);
     fs::remove_dir_all(httpd.root().join("venv")).expect("a folder");
     httpd.graceful();
     httpd.get("/e").expect(200);

@@ -50,8 +50,6 @@ callbacks! {
         // SAFETY: [HTTPD] as above.
         unsafe { ffi::ap_hook_child_status(Some(child_changed), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
         // SAFETY: [HTTPD] as above.
-        unsafe { ffi::ap_hook_end_generation(Some(generation_ended), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
-        // SAFETY: [HTTPD] as above.
         unsafe { ffi::ap_hook_child_init(Some(child_started), ptr::null(), ptr::null(), ffi::APR_HOOK_MIDDLE) };
     }
 
@@ -95,16 +93,14 @@ callbacks! {
 
     /// In the parent, when a child was started or has ended.
     fn child_changed(
-        _server: *mut ffi::server_rec, pid: ffi::pid_t, _generation: ffi::ap_generation_t, _slot: c_int, state: ffi::mpm_child_status,
+        _server: *mut ffi::server_rec, pid: ffi::pid_t, generation: ffi::ap_generation_t, _slot: c_int, state: ffi::mpm_child_status,
     ), or (); {
-        if state == ffi::MPM_CHILD_EXITED {
-            daemon::child_ended(Parent(()), u32::try_from(pid).unwrap_or(0));
+        let generation = u32::try_from(generation).unwrap_or(0);
+        match state {
+            ffi::MPM_CHILD_STARTED => daemon::child_forked(Parent(()), generation),
+            ffi::MPM_CHILD_EXITED => daemon::child_ended(Parent(()), u32::try_from(pid).unwrap_or(0), generation),
+            _ => {}
         }
-    }
-
-    /// In the parent, when the last child of a generation has ended.
-    fn generation_ended(_server: *mut ffi::server_rec, generation: ffi::ap_generation_t), or (); {
-        daemon::generation_ended(Parent(()), u32::try_from(generation).unwrap_or(0));
     }
 
     /// In a child that has just been forked, before it has threads.

@@ -49,8 +49,17 @@ pub fn run_time_path(_parent: Parent, pool: Pool<'_>, name: Option<&str>) -> Opt
     unsafe { bytes(path) }.map(|path| PathBuf::from(OsStr::from_bytes(path)))
 }
 
+/// How a watched process has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With status 0.
+    Clean,
+    /// Otherwise.
+    Other,
+}
+
 /// What is done when a watched process has ended.
-pub type Ended = fn(Parent, u32);
+pub type Ended = fn(Parent, u32, End);
 
 /// A process that httpd watches over.
 struct Watched {
@@ -85,7 +94,7 @@ pub fn watch_from_anywhere(parent: Parent, pid: u32, ended: Ended) {
 
 callbacks! {
     /// A process that was watched has ended, or httpd's watch over it does.
-    fn child_changed(reason: c_int, data: *mut c_void, _status: c_int), or (); {
+    fn child_changed(reason: c_int, data: *mut c_void, status: c_int), or (); {
         if reason != ffi::APR_OC_REASON_DEATH as c_int && reason != ffi::APR_OC_REASON_LOST as c_int {
             return;
         }
@@ -94,7 +103,8 @@ callbacks! {
         let (pid, ended) = (watched.record.pid, watched.ended);
         // SAFETY: [HTTPD] the data that it was registered with.
         unsafe { ffi::apr_proc_other_child_unregister(data) };
-        ended(Parent(()), u32::try_from(pid).unwrap_or(0));
+        let end = if reason == ffi::APR_OC_REASON_DEATH as c_int && status == 0 { End::Clean } else { End::Other };
+        ended(Parent(()), u32::try_from(pid).unwrap_or(0), end);
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{Channel, INHERITED, Inherited, Pool as Connections, plan};
 use crate::apache::log;
 use crate::apache::pool::Pool;
-use crate::apache::process::{self, Parent};
+use crate::apache::process::{self, End, Parent};
 use crate::apache::server::Server;
 use crate::config::ServerConfig;
 use crate::embedded;
@@ -60,8 +60,10 @@ struct Generation {
     logs: Vec<OwnedFd>,
     /// The end of the pipe that the supervisor watches.
     alive: OwnedFd,
-    /// The end that the parent and its children hold.
-    keeper: OwnedFd,
+    /// The end that children hold, and the parent as long as the configuration is the present one.
+    keeper: Option<OwnedFd>,
+    /// How many children were born with it and live.
+    children: u32,
     /// The supervisor, and when it was started.
     pid: u32,
     started: Instant,
@@ -185,7 +187,8 @@ fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> i
         listeners,
         logs,
         alive,
-        keeper,
+        keeper: Some(keeper),
+        children: 0,
         pid: 0,
         started: Instant::now(),
         failures: 0,
@@ -226,8 +229,10 @@ impl Generation {
 }
 
 /// In the parent, when a supervisor has ended: if children may still need it, another takes its place.
-fn supervisor_ended(parent: Parent, pid: u32) {
+fn supervisor_ended(parent: Parent, pid: u32, end: End) {
     let mut generations = generations();
+    // It may see that its children are gone before this process does.
+    generations.retain(|generation| generation.pid != pid || generation.is_present || end != End::Clean);
     let Some(generation) = generations.iter_mut().find(|generation| generation.pid == pid) else { return };
     let soon = generation.started.elapsed() < SOON;
     generation.failures = if soon { generation.failures + 1 } else { 0 };
@@ -240,26 +245,43 @@ fn supervisor_ended(parent: Parent, pid: u32) {
     } else {
         format!("the supervisor ended {ATTEMPTS} times in a row soon after its start")
     };
+    // Another process may get its number.
+    generation.pid = 0;
     log::server_event(&Event::SupervisorFailed { reason });
 }
 
-/// In the parent, when a child has ended: what it held of workers' threads is free.
-pub fn child_ended(_parent: Parent, pid: u32) {
-    for generation in generations().iter() {
+/// In the parent, when a child of that generation was started.
+pub fn child_forked(_parent: Parent, number: u32) {
+    let mut generations = generations();
+    if let Some(generation) = generations.iter_mut().find(|generation| generation.number == number) {
+        generation.children += 1;
+    }
+}
+
+/// In the parent, when a child has ended: what it held of workers' threads is free. With the last child of an old generation
+/// its workers are not needed any more.
+pub fn child_ended(_parent: Parent, pid: u32, number: u32) {
+    let mut generations = generations();
+    for generation in generations.iter_mut() {
+        if generation.number == number {
+            generation.children = generation.children.saturating_sub(1);
+        }
         if let Some(board) = Board::new(generation.words.words(), &generation.shape) {
             board.forget(|name| pid_of(name) == pid).into_iter().for_each(ring);
         }
     }
+    end_deserted(&mut generations);
 }
 
-/// In the parent, when the last child of an old generation has ended: its workers are not needed any more.
-pub fn generation_ended(_parent: Parent, number: u32) {
-    generations().retain(|generation| {
-        let ended = generation.number == number && !generation.is_present;
-        if ended {
-            unix::program::tell(&generation.keeper, b'S');
+/// Ends the supervisors that no child needs any more. They would notice themselves, unless something that a child left
+/// behind holds the pipe.
+fn end_deserted(generations: &mut Vec<Generation>) {
+    generations.retain(|generation| {
+        let deserted = !generation.is_present && generation.children == 0;
+        if deserted {
+            unix::program::terminate(generation.pid);
         }
-        !ended
+        !deserted
     });
 }
 
@@ -268,16 +290,17 @@ pub fn generation_ended(_parent: Parent, number: u32) {
 fn stop() {
     *INHERITED.write().unwrap_or_else(PoisonError::into_inner) = None;
     let mut generations = generations();
-    generations.iter_mut().for_each(|generation| generation.is_present = false);
+    for generation in generations.iter_mut() {
+        (generation.is_present, generation.keeper) = (false, None);
+    }
     if !process::is_ending() {
-        return;
+        return end_deserted(&mut generations);
     }
     let ending: Vec<_> = generations.drain(..).collect();
-    ending.iter().for_each(|generation| unix::program::tell(&generation.keeper, b'S'));
+    ending.iter().for_each(|generation| unix::program::terminate(generation.pid));
     let patience = ending.iter().map(|generation| generation.patience).max().unwrap_or_default();
     let deadline = Instant::now() + patience;
-    for Generation { pid, keeper, .. } in ending {
-        drop(keeper);
+    for Generation { pid, .. } in ending {
         let _ = unix::program::wait_for(pid, deadline.saturating_duration_since(Instant::now()));
     }
 }

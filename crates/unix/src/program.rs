@@ -77,9 +77,11 @@ pub fn answers(mut pipe: File, patience: std::time::Duration) -> Answer {
     if io::Read::read(&mut pipe, &mut [0]).is_ok_and(|length| length == 1) { Answer::Given } else { Answer::Never }
 }
 
-/// Writes a byte into a pipe, whether or not somebody reads it.
-pub fn tell(pipe: &OwnedFd, byte: u8) {
-    let _ = nix::unistd::write(pipe, &[byte]);
+/// Tells process `pid`, a child of this one that nobody has waited for, to end; 0 is none.
+pub fn terminate(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().filter(|pid| *pid > 0) {
+        let _it_has_ended = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
+    }
 }
 
 /// Waits for process `pid`, a child of this one, until it has ended or `patience` is over; whether it has ended.
