@@ -245,5 +245,8 @@ fn limit(
         let absent = now.duration_since(since);
         least = least.min(rest(channel.connect_timeout, absent).ok_or_else(|| Rejection::Unavailable(reason()))?);
     }
-    Ok(least.min(rest(patience.silence, waited).ok_or(Rejection::Overdue(patience.silence))?))
+    if channel.queue_timeout.is_none() {
+        least = least.min(rest(patience.silence, waited).ok_or(Rejection::Overdue(patience.silence))?);
+    }
+    Ok(least)
 }

@@ -7,7 +7,7 @@ use model::wire::{HEADER, Header, ToServer, ToWorker, WireError};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use unix::channel::{Stream, Unsent};
 
@@ -123,6 +123,11 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether there is something to receive within `patience`.
+    pub fn hears_within(&self, patience: Duration) -> bool {
+        self.stream.hears_within(patience)
     }
 
     fn make_room(&mut self) -> Result<(), WireError> {

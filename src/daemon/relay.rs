@@ -5,10 +5,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::Channel;
 use super::admission::{Admitted, Patience, Rejection, admit};
 use super::connection::{Connection, Lost};
 use super::linger::linger;
+use super::{Channel, GLANCE};
 use crate::apache::log;
 use crate::apache::request::Request;
 use crate::embedded::table::slice;
@@ -219,17 +219,18 @@ impl Relay<'_, '_> {
     /// Waits for a frame, and meanwhile looks after client and worker.
     fn wait(&mut self) -> Result<(), Lost> {
         while !self.connection.has_frame()? {
+            let rest = self.silence.saturating_sub(self.connection.heard.elapsed());
+            // The last moments are not rounded up to a glance.
+            if rest < GLANCE && !self.connection.hears_within(rest) {
+                return Err(Lost::Silent(self.silence.as_secs()));
+            }
             if self.connection.receive()? {
                 continue;
             }
             if self.exchange.resume().is_err() && !self.aborted {
                 self.abort()?;
             }
-            let quiet = self.connection.heard.elapsed();
-            if quiet >= self.silence {
-                return Err(Lost::Silent(self.silence.as_secs()));
-            }
-            if quiet >= ECHO && self.ending().is_some() {
+            if self.connection.heard.elapsed() >= ECHO && self.ending().is_some() {
                 return Err(Lost::Ended);
             }
             if !self.aborted && self.exchange.request.client_has_left() {

@@ -12,7 +12,7 @@ use nix::sys::stat::{Mode, fchmodat};
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -123,6 +123,15 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is something to receive, or its end, within `patience`.
+    #[must_use]
+    pub fn hears_within(&self, patience: Duration) -> bool {
+        let mut watched = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        let wait = PollTimeout::try_from(patience + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        // Whoever receives finds out what went wrong.
+        poll(&mut watched, wait) != Ok(0)
     }
 
     /// Receives what is there and the descriptors that come with it; 0 is the end, and [`io::ErrorKind::WouldBlock`] says that

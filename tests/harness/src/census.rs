@@ -97,9 +97,9 @@ pub fn mapped_files(pid: u32) -> Vec<String> {
 /// How many TCP connections of the loopback interface that process `pid` holds are not merely listening.
 pub fn connections(pid: u32) -> usize {
     let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
-    let listening: Vec<&str> = table
+    let connected: Vec<&str> = table
         .lines()
-        .filter(|line| line.split_whitespace().nth(3) == Some("0A"))
+        .filter(|line| line.split_whitespace().nth(3) != Some("0A"))
         .filter_map(|line| line.split_whitespace().nth(9))
         .collect();
     fs::read_dir(format!("/proc/{pid}/fd"))
@@ -108,6 +108,6 @@ pub fn connections(pid: u32) -> usize {
         .flatten()
         .filter_map(|entry| fs::read_link(entry.path()).ok()?.to_str().map(str::to_owned))
         .filter_map(|target| target.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned))
-        .filter(|inode| !listening.contains(&inode.as_str()))
+        .filter(|inode| connected.contains(&inode.as_str()))
         .count()
 }
