@@ -49,6 +49,12 @@ pub fn run_time_path(_parent: Parent, pool: Pool<'_>, name: Option<&str>) -> Opt
     unsafe { bytes(path) }.map(|path| PathBuf::from(OsStr::from_bytes(path)))
 }
 
+/// Whether `CoreDumpDirectory` is written.
+pub fn dumps_core() -> bool {
+    // SAFETY: [HTTPD] a number that is set while the configuration is read.
+    unsafe { ffi::ap_coredumpdir_configured != 0 }
+}
+
 /// What is done when a watched process has ended.
 pub type Ended = fn(Parent, u32);
 

@@ -112,7 +112,7 @@ fn process_settings(group: &Group, settings: &ServerSettings) -> ProcessSettings
         cpu_time_limit: options.cpu_time_limit().0.as_secs(),
         memory_limit: options.memory_limit().0,
         virtual_memory_limit: options.virtual_memory_limit().0,
-        no_new_privileges: false,
+        no_new_privileges: options.no_new_privs().is_on(),
     }
 }
 
@@ -131,6 +131,7 @@ fn worker(main: Server<'_>, group: &Group, config: &ServerConfig, key: [u8; KEY_
         processes: options.processes().0,
         multiprocess: options.processes.is_some(),
         stack_size: options.stack_size().0,
+        dumpable: options.dumpable.map_or_else(process::dumps_core, |dumpable| dumpable.is_on()),
         title,
         python_path: options.python_path().0,
         home: options.home.as_ref().map(|home| home.0.clone()),
