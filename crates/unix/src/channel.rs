@@ -121,15 +121,17 @@ impl Stream {
 
     /// Receives what is there, waiting up to `patience` for it.
     pub fn receive(&self, into: &mut [u8], patience: Duration) -> io::Result<Received> {
-        let mut room = nix::cmsg_space!([RawFd; 4]);
+        // As many as one message can have: what does not fit would stay open without anybody knowing its number.
+        let mut room = nix::cmsg_space!([RawFd; 253]);
         loop {
             let mut pieces = [IoSliceMut::new(into)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
             match recvmsg::<()>(self.socket.as_raw_fd(), &mut pieces, Some(&mut room), flags) {
                 Ok(message) => {
                     let cut = message.flags.contains(MsgFlags::MSG_CTRUNC);
-                    let descriptors = message.cmsgs()?.flat_map(received).collect();
-                    if cut {
+                    let descriptors: Vec<_> = message.cmsgs()?.flat_map(received).collect();
+                    // A worker sends one with each frame that needs one, and the kernel does not join messages that have any.
+                    if cut || descriptors.len() > 1 {
                         return Err(io::ErrorKind::InvalidData.into());
                     }
                     return Ok(Received { length: message.bytes, descriptors });
