@@ -10,6 +10,7 @@
 mod connection;
 mod plan;
 mod relay;
+mod root;
 
 pub use relay::run;
 
@@ -50,6 +51,8 @@ pub struct Channel {
     key: [u8; KEY_LENGTH],
     /// Who must own the scripts that it runs.
     owner: Option<Owner>,
+    /// The root of its processes, if they have another.
+    root: Option<String>,
     /// How long a request waits for a connection.
     connect_timeout: Duration,
     /// How long it waits for the next bytes; `None` is httpd's `Timeout`.
@@ -129,7 +132,8 @@ fn open(
         let socket_timeout = Some(options.socket_timeout().0).filter(|time| !time.is_zero());
         let connect_timeout = options.connect_timeout().0;
         let owner = plan::owner(options);
-        let channel = Channel { address: listening.address, key, owner, connect_timeout, socket_timeout };
+        let root = options.chroot.as_ref().map(|root| root.0.clone());
+        let channel = Channel { address: listening.address, key, owner, root, connect_timeout, socket_timeout };
         channels.insert(declared.group.name.clone(), Arc::new(channel));
     }
     let patience = planned.iter().map(|group| group.shutdown_timeout).max().unwrap_or(0);

@@ -44,7 +44,11 @@ pub fn run(
     let group = || String::from_utf8_lossy(&script.target.process_group).into_owned();
     let unavailable = |reason: String| Refusal::GroupUnavailable { process_group: group(), reason };
     check_owner(channel, request).map_err(|problem| Refusal::ScriptOwner { process_group: group(), problem })?;
-    let call = call(request, script, environ);
+    let mut call = call(request, script, environ);
+    if let Some(root) = &channel.root {
+        let outside = || Refusal::OutsideRoot { process_group: group(), root: root.clone() };
+        super::root::enter(root, &mut call).ok_or_else(outside)?;
+    }
     let timeout = channel.socket_timeout.or_else(|| request.server().map(|server| server.timeout()));
     let deadline = Instant::now() + channel.connect_timeout;
     for _ in 0..ATTEMPTS {

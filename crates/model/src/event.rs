@@ -348,6 +348,12 @@ events! {
         outcome "403."
         action "Correct owner and permissions of the script and its directory.";
 
+    322 Error ScriptOutsideRoot { process_group: String, script: String, root: String }
+        "'{script}' was not run: process group '{process_group}' has the root '{root}', and the file is not in it"
+        cause "The processes of the group see nothing outside of the directory that chroot names, and the URL leads to a file that is."
+        outcome "500."
+        action "Move the file into that directory, or choose another process group for the URL.";
+
     401 Error WorkerLost { process_group: String, script: String, reason: String }
         "the process of group '{process_group}' that ran '{script}' is lost: {reason}"
         cause "The process died, was killed, was silent for longer than socket-timeout, or said something that makes no sense."

@@ -162,7 +162,8 @@ pub mod control {
     pub const LOG: u8 = 6;
     /// The descriptor of the control socket in the worker, and of the runtime directory; every other one but 0 to 2 is closed.
     pub const SOCKET: i32 = 3;
-    /// The descriptor of the runtime directory in the worker.
+    /// The descriptor of the runtime directory in the worker. In another root it is a directory inside of that, or a file in memory
+    /// that is the extension.
     pub const RUNTIME: i32 = 4;
     /// The longest message.
     pub const LONGEST: usize = 192 << 10;

@@ -56,6 +56,7 @@ numbers! {
     HOOK_SCRIPT_MISSING = 317 "HookScriptMissing",
     GROUP_UNAVAILABLE = 318 "GroupUnavailable",
     SCRIPT_OWNER = 319 "ScriptOwner",
+    SCRIPT_OUTSIDE_ROOT = 322 "ScriptOutsideRoot",
     WORKER_LOST = 401 "WorkerLost",
     SUPERVISOR_FAILED = 402 "SupervisorFailed",
     SUPERVISOR_LOST = 403 "SupervisorLost",
