@@ -8,6 +8,7 @@
 #include "http_protocol.h"
 #include "http_request.h"
 #include "mod_auth.h"
+#include "mpm_common.h"
 #include "unixd.h"
 #include "ap_listen.h"
 #include "ap_mpm.h"

@@ -14,6 +14,7 @@ mod linger;
 mod plan;
 mod pool;
 mod relay;
+mod root;
 
 pub use generation::{child_ended, child_forked, start};
 pub use relay::run;
@@ -48,6 +49,8 @@ pub struct Channel {
     key: [u8; KEY_LENGTH],
     /// Who must own the scripts that it runs.
     owner: Option<Owner>,
+    /// The root of its processes, if they have another.
+    root: Option<String>,
     /// How many requests each process runs at once.
     threads: u32,
     /// How many requests may wait for long.

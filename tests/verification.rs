@@ -12,8 +12,6 @@ fn site() -> Site {
     Site::new(Mode::Embedded).mount("/e", "environ.py")
 }
 
-/// What the supervisor says of a group whose files are doubtful for a reason.
-
 /// Tests the configuration of a running server; whether httpd accepts it, and what it says.
 fn test(httpd: &Httpd, defines: &[&str]) -> (bool, String) {
     let mut command = Command::new(harness::module::httpd_program());

@@ -58,6 +58,12 @@ pub enum End {
     Other,
 }
 
+/// Whether `CoreDumpDirectory` is written.
+pub fn dumps_core() -> bool {
+    // SAFETY: [HTTPD] a number that is set while the configuration is read.
+    unsafe { ffi::ap_coredumpdir_configured != 0 }
+}
+
 /// What is done when a watched process has ended.
 pub type Ended = fn(Parent, u32, End);
 

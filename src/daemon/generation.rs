@@ -148,6 +148,7 @@ fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> i
             processes: opened.processes,
             key,
             owner: plan::owner(options),
+            root: options.chroot.as_ref().map(|root| root.0.clone()),
             threads: options.threads().0,
             backlog: usize::try_from(options.listen_backlog().0).unwrap_or(usize::MAX),
             connect_timeout: options.connect_timeout().0,

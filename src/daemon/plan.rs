@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::root;
 use crate::apache::log;
 use crate::apache::pool::Pool;
 use crate::apache::process::{self, Parent};
@@ -141,7 +142,7 @@ fn process_settings(group: &Group, settings: &ServerSettings) -> ProcessSettings
         cpu_time_limit: options.cpu_time_limit().0.as_secs(),
         memory_limit: options.memory_limit().0,
         virtual_memory_limit: options.virtual_memory_limit().0,
-        no_new_privileges: false,
+        no_new_privileges: options.no_new_privs().is_on(),
     }
 }
 
@@ -161,6 +162,7 @@ fn worker(main: Server<'_>, group: &Group, config: &ServerConfig, key: [u8; KEY_
         processes: options.processes().0,
         multiprocess: options.processes.is_some(),
         stack_size: options.stack_size().0,
+        dumpable: options.dumpable.map_or_else(process::dumps_core, |dumpable| dumpable.is_on()),
         title,
         python_path: options.python_path().0,
         home: options.home.as_ref().map(|home| home.0.clone()),
@@ -168,7 +170,7 @@ fn worker(main: Server<'_>, group: &Group, config: &ServerConfig, key: [u8; KEY_
         locale: options.locale().0,
         switch_interval: options.switch_interval().map(|interval| interval.0),
         interpreters: config.written.interpreters.clone(),
-        preloads: preloads(main, &group.name),
+        preloads: preloads(main, group),
         destroy_interpreters: settings.destroy_interpreter().is_on(),
         case_sensitive: settings.case_sensitivity().is_on(),
         interpreter_limit: INTERPRETER_LIMIT,
@@ -187,8 +189,9 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The scripts that the group's processes load when they start, each with its interpreter.
-fn preloads(main: Server<'_>, group: &str) -> Vec<(String, String)> {
-    let mut preloads = Vec::new();
+fn preloads(main: Server<'_>, group: &Group) -> Vec<(String, String)> {
+    let (mut preloads, root) = (Vec::new(), group.options.chroot.as_ref());
+    let group = group.name.as_str();
     for settings in main.chain().filter_map(|server| ServerConfig::of(&server)).map(|config| &config.written.settings) {
         for import in &settings.import_scripts().0 {
             if import.options.process_group().name() == group {
@@ -201,6 +204,9 @@ fn preloads(main: Server<'_>, group: &str) -> Vec<(String, String)> {
                 preloads.push((application_group.to_owned(), alias.target.clone()));
             }
         }
+    }
+    for (_, path) in &mut preloads {
+        *path = root.and_then(|root| root::inside(&root.0, path)).unwrap_or(path).to_owned();
     }
     let mut known = std::collections::HashSet::new();
     preloads.retain(|preload| known.insert(preload.clone()));

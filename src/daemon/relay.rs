@@ -46,7 +46,11 @@ pub fn run(
 ) -> Result<Outcome, Refusal> {
     let group = || String::from_utf8_lossy(&script.target.process_group).into_owned();
     check_owner(channel, request).map_err(|problem| Refusal::ScriptOwner { process_group: group(), problem })?;
-    let call = call(request, script, environ);
+    let mut call = call(request, script, environ);
+    if let Some(root) = &channel.root {
+        let outside = || Refusal::OutsideRoot { process_group: group(), root: root.clone() };
+        super::root::enter(root, &mut call).ok_or_else(outside)?;
+    }
     let silence = channel.socket_timeout.or_else(|| request.server().map(|server| server.timeout()));
     let silence = silence.unwrap_or(Duration::from_secs(60));
     let patience = Patience::new(silence);

@@ -108,6 +108,15 @@ options! {
     "memory-limit" => memory_limit: Limit = Limit(0), since "3.4";
     /// How much address space a process may use; 0 is no limit.
     "virtual-memory-limit" => virtual_memory_limit: Limit = Limit(0), since "3.4";
+    /// Whether the processes, and programs that they run, are kept from gaining privileges.
+    ///
+    /// With it, programs that change their user, such as `sudo` and some versions of `sendmail`, do not work.
+    "no-new-privs" => no_new_privs: OnOff = OnOff::Off, since "";
+    /// Whether the processes leave core dumps, and other processes of the same user may debug them.
+    ///
+    /// They also do where httpd has a `CoreDumpDirectory` and this option is not written. With it, processes of the same user
+    /// are not separated from these.
+    "dumpable" => dumpable: OnOff = OnOff::Off, since "";
     /// Whether `mod_wsgi.server_metrics()` tells about the server.
     "server-metrics" => server_metrics: OnOff = OnOff::Off, since "4.2.0";
     /// Once the configuration file of a monitoring agent.

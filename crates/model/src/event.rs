@@ -339,6 +339,11 @@ events! {
         cause "The group has no queue-timeout, and all of its threads were busy for as long as socket-timeout or Timeout lets a request wait for anything."
         outcome "504."
         action "Raise processes or threads, find out what keeps the application busy, or set queue-timeout so that clients get an answer sooner.";
+    322 Error ScriptOutsideRoot { process_group: String, script: String, root: String }
+        "'{script}' was not run: process group '{process_group}' has the root '{root}', and the file is not in it"
+        cause "The processes of the group see nothing outside of the directory that chroot names, and the URL leads to a file that is."
+        outcome "500."
+        action "Move the file into that directory, or choose another process group for the URL.";
 
     401 Error WorkerLost { process_group: String, script: String, reason: String }
         "the process of group '{process_group}' that ran '{script}' is lost: {reason}"

@@ -107,6 +107,8 @@ pub struct Worker {
     pub multiprocess: bool,
     /// Bytes of the stack of each thread.
     pub stack_size: u64,
+    /// Whether it leaves core dumps, and other processes of its user may debug it.
+    pub dumpable: bool,
     /// The title of the process; empty to leave it.
     pub title: String,
     /// The entries of `python-path`, with `:` between them.
@@ -150,7 +152,8 @@ pub struct Worker {
 ///
 /// 1. The worker makes itself unreadable for other processes (`PR_SET_DUMPABLE`) and says [`control::HELLO`], followed by its
 ///    build id.
-/// 2. The supervisor answers [`control::SETTINGS`], followed by a [`Worker`] as JSON, with the listener's descriptor.
+/// 2. The supervisor answers [`control::SETTINGS`], followed by a [`Worker`] as JSON, with the listener's descriptor. Only if they
+///    say so does the worker become readable again.
 /// 3. The worker says [`control::READY`] when it accepts requests, or [`control::FAILED`], followed by the reason, and ends.
 /// 4. The worker may say [`control::LEAVING`], followed by the reason: it accepts nothing more, finishes its requests, and ends.
 /// 5. The supervisor says [`control::STOP`], or closes the socket: the worker accepts nothing more, finishes its requests, and
@@ -174,7 +177,8 @@ pub mod control {
     pub const LEAVING: u8 = 7;
     /// The descriptor of the control socket in the worker, and of the runtime directory; every other one but 0 to 2 is closed.
     pub const SOCKET: i32 = 3;
-    /// The descriptor of the runtime directory in the worker.
+    /// The descriptor of the runtime directory in the worker. In another root it is a directory inside of that, or a file in memory
+    /// that is the extension.
     pub const RUNTIME: i32 = 4;
     /// The longest message.
     pub const LONGEST: usize = 192 << 10;

@@ -56,7 +56,7 @@ fn options<S: Options>(page: &mut String) {
             row.name,
             row.syntax.replace('|', "\\|"),
             (row.default)(),
-            row.since,
+            if row.since.is_empty() { "not in the reference" } else { row.since },
             text.join(" ")
         );
     }

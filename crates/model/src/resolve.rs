@@ -119,6 +119,8 @@ pub enum Refusal {
     DispatchMissing(String),
     #[error("script of the wrong owner")]
     ScriptOwner { process_group: String, problem: String },
+    #[error("script outside of the root")]
+    OutsideRoot { process_group: String, root: String },
     #[error("process group unavailable")]
     GroupUnavailable { process_group: String, reason: String },
     #[error("process group busy")]
@@ -150,6 +152,7 @@ impl Refusal {
             | Self::GroupUnknown(_)
             | Self::GroupNotVisible(_)
             | Self::DispatchMissing(_)
+            | Self::OutsideRoot { .. }
             | Self::PythonUnavailable => 500,
             Self::PythonStarting { .. } | Self::GroupUnavailable { .. } | Self::GroupBusy { .. } => 503,
             Self::GroupOverdue { .. } => 504,
@@ -194,6 +197,9 @@ impl Refusal {
             Self::DispatchMissing(hook) => Event::DispatchMissing { hook: hook.clone(), script },
             Self::ScriptOwner { process_group, problem } => {
                 Event::ScriptOwner { process_group: process_group.clone(), problem: problem.clone() }
+            }
+            Self::OutsideRoot { process_group, root } => {
+                Event::ScriptOutsideRoot { process_group: process_group.clone(), script, root: root.clone() }
             }
             Self::GroupUnavailable { process_group, reason } => {
                 Event::GroupUnavailable { process_group: process_group.clone(), script, reason: reason.clone() }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 use unix::callback::{Asked, Private, Signals, close_in_forked_processes};
 use unix::connection::{adopt, wait_for};
-use unix::worker::{become_unreadable, exit, nudge, set_locale, set_title, terminate};
+use unix::worker::{become_readable, become_unreadable, exit, nudge, set_locale, set_title, terminate};
 
 /// What the process may take longer than Python's ends, in milliseconds.
 const SLACK: u64 = 1000;
@@ -120,6 +120,9 @@ fn begin(descriptor: i32) -> Result<&'static Life, Failed> {
         close_in_forked_processes().map_err(kernel("pthread_atfork"))?;
         let signals = Signals::catch().map_err(kernel("signals"))?;
         let (settings, listener) = control.introduce()?;
+        if settings.dumpable {
+            become_readable().map_err(kernel("PR_SET_DUMPABLE"))?;
+        }
         Ok((signals, settings, listener))
     })();
     let (signals, settings, listener) = match prepared {

@@ -315,6 +315,10 @@ fn a_worker_starts_in_another_root() {
     fs::write(&script, "no program").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let root = bench.folder.to_str().unwrap().to_owned();
+    // The runtime files are there as well, or the worker would not come as far as to the program.
+    let files = bench.folder.join(bench::runtime().strip_prefix("/").unwrap());
+    fs::create_dir_all(&files).unwrap();
+    fs::write(files.join("_mod_wsgi_rs.abi3.so"), "").unwrap();
     let group = bench.group("one", "serve");
     group.process.chroot = Some(root);
     group.python = "/inside".to_owned();

@@ -137,14 +137,20 @@ impl Stream {
     /// Receives what is there and the descriptors that come with it; 0 is the end, and [`io::ErrorKind::WouldBlock`] says that
     /// nothing came in time.
     pub fn receive(&self, into: &mut [u8], descriptors: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
-        let mut room = nix::cmsg_space!([RawFd; 4]);
+        // As many as one message can have: what does not fit would stay open without anybody knowing its number.
+        let mut room = nix::cmsg_space!([RawFd; 253]);
         loop {
             let mut pieces = [IoSliceMut::new(into)];
             match recvmsg::<()>(self.socket.as_raw_fd(), &mut pieces, Some(&mut room), MsgFlags::MSG_CMSG_CLOEXEC) {
                 Ok(message) => {
                     let cut = message.flags.contains(MsgFlags::MSG_CTRUNC);
-                    descriptors.extend(message.cmsgs()?.flat_map(received));
-                    return if cut { Err(io::ErrorKind::InvalidData.into()) } else { Ok(message.bytes) };
+                    let came: Vec<_> = message.cmsgs()?.flat_map(received).collect();
+                    // A worker sends one with each frame that needs one, and the kernel does not join messages that have any.
+                    if cut || came.len() > 1 {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                    descriptors.extend(came);
+                    return Ok(message.bytes);
                 }
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),

@@ -3,7 +3,10 @@
 //!
 //! Called in the copy that becomes a worker, hence with the permissions, the root and the time of its user.
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The interpreter that `configured` names: an executable, or a directory with one in `bin`. The path is not resolved, because
@@ -36,6 +39,39 @@ pub fn interpreter(configured: &str) -> Result<PathBuf, String> {
             Err(format!("'{configured}' has several interpreters, name one of them: {}", names.join(", ")))
         }
     }
+}
+
+/// What the kernel starts `program` with: the dynamic linker of a 64-bit executable, or the interpreter of a script.
+#[must_use]
+pub fn loader(program: &Path) -> Option<PathBuf> {
+    let mut start = vec![0; 64 << 10];
+    let length = File::open(program).and_then(|mut file| file.read(&mut start)).ok()?;
+    start.truncate(length);
+    let name = match start.strip_prefix(b"#!") {
+        Some(line) => line.trim_ascii_start().split(u8::is_ascii_whitespace).next()?,
+        None => linker(&start)?,
+    };
+    Some(PathBuf::from(OsStr::from_bytes(name)))
+}
+
+/// `PT_INTERP` of an ELF file with the byte order of this machine.
+fn linker(file: &[u8]) -> Option<&[u8]> {
+    const PT_INTERP: u32 = 3;
+    let word = |at: usize| {
+        Some(u64::from_ne_bytes(*file.get(at..)?.first_chunk()?)).and_then(|word| usize::try_from(word).ok())
+    };
+    let short = |at: usize| Some(usize::from(u16::from_ne_bytes(*file.get(at..)?.first_chunk()?)));
+    if !file.starts_with(b"\x7fELF\x02") {
+        return None;
+    }
+    let (table, size, count) = (word(32)?, short(54)?, short(56)?);
+    let mut rows = (0..count).filter_map(|row| table.checked_add(row.checked_mul(size)?));
+    let row = rows.find(|row| {
+        let kind = file.get(*row..).and_then(|row| row.first_chunk());
+        kind.is_some_and(|kind| u32::from_ne_bytes(*kind) == PT_INTERP)
+    })?;
+    let (start, length) = (word(row.checked_add(8)?)?, word(row.checked_add(32)?)?);
+    file.get(start..)?.get(..length)?.split(|byte| *byte == 0).next()
 }
 
 /// The names of the form `python3.N` in `prefix/lib`.
@@ -81,6 +117,20 @@ mod tests {
             found("c", &["bin/python3.9", "bin/python3.12", "lib/python3.12/os.py"]).as_deref(),
             Ok("bin/python3.12")
         );
+    }
+
+    #[test]
+    fn a_program_needs_its_linker_or_its_interpreter() {
+        let linker = loader(&std::env::current_exe().unwrap()).expect("this program has one");
+        assert!(linker.is_absolute() && linker.is_file(), "{linker:?}");
+        let prefix = prefix("f", &["bin/python"]);
+        let script = prefix.join("bin/python");
+        assert_eq!(loader(&script), None, "an empty file has none");
+        fs::write(&script, "#! /no/such/python -I\n").unwrap();
+        assert_eq!(loader(&script), Some("/no/such/python".into()));
+        fs::write(&script, [b"\x7fELF\x02".as_slice(), &[255; 60]].concat()).unwrap();
+        assert_eq!(loader(&script), None, "numbers that lead nowhere are followed nowhere");
+        fs::remove_dir_all(&prefix).unwrap();
     }
 
     #[test]

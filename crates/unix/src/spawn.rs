@@ -5,6 +5,7 @@
 //! Called in the supervisor, which has one thread, so the copy may do whatever it likes. What depends on the user's files is done
 //! by the copy, as that user, so that nobody's file system holds up the others.
 
+mod jail;
 mod steps;
 
 use crate::children::open_from;

@@ -61,6 +61,7 @@ numbers! {
     SCRIPT_OWNER = 319 "ScriptOwner",
     GROUP_BUSY = 320 "GroupBusy",
     GROUP_OVERDUE = 321 "GroupOverdue",
+    SCRIPT_OUTSIDE_ROOT = 322 "ScriptOutsideRoot",
     WORKER_LOST = 401 "WorkerLost",
     SUPERVISOR_FAILED = 402 "SupervisorFailed",
     SUPERVISOR_LOST = 403 "SupervisorLost",

@@ -329,7 +329,8 @@ pub(crate) fn quiet(command: &mut Command) {
 
 fn launch(site: &Site, root: &Path, port: u16) -> Result<Child, String> {
     let output = File::create(root.join("logs/stderr.log")).expect("a file");
-    let mut words: Vec<String> = site.debugger.iter().map(|word| Site::replace(word, root, port)).collect();
+    let mut words: Vec<String> =
+        site.launcher.iter().chain(&site.debugger).map(|word| Site::replace(word, root, port)).collect();
     words.extend([
         httpd_program().display().to_string(),
         "-f".to_owned(),

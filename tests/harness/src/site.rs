@@ -62,6 +62,7 @@ pub struct Site {
     files: Vec<(String, Vec<u8>, u32)>,
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) debugger: Vec<String>,
+    pub(crate) launcher: Vec<String>,
     module_path: Option<String>,
     processes: u32,
     threads: u32,
@@ -82,6 +83,7 @@ impl Site {
             files: vec![("apps/journal.py".to_owned(), read_app("journal.py"), 0o644)],
             variables: Vec::new(),
             debugger: Vec::new(),
+            launcher: Vec::new(),
             module_path: None,
             processes: 1,
             threads: 8,
@@ -189,6 +191,12 @@ impl Site {
     /// Runs httpd as the argument of another program (valgrind), as one process.
     pub fn under(mut self, program: &[&str]) -> Self {
         self.debugger = program.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Starts httpd through another program, which becomes httpd when it has changed something about itself.
+    pub fn through(mut self, program: &[&str]) -> Self {
+        self.launcher = program.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 

@@ -2,6 +2,7 @@
 //! What is wrong or doubtful about a configuration as a whole, whatever the order of its lines. Files are another
 //! matter: see [`files`](super::files).
 
+use super::files::identity;
 use super::{Accounts, Mention, View};
 use crate::alias::{Alias, Location, match_literal};
 use crate::daemon::{Declared, Group, Registry, Unselectable};
@@ -114,7 +115,41 @@ fn check_group(group: &Group, accounts: &dyn Accounts, findings: &mut Findings) 
     if options.chroot.is_some() && !accounts.is_root() {
         refuse("chroot needs httpd to be started as root".to_owned(), "start httpd as root or remove the option");
     }
+    check_user_groups(group, accounts, findings);
     check_options(group, findings);
+}
+
+/// Groups of users that a process group probably does not mean to have.
+fn check_user_groups(group: &Group, accounts: &dyn Accounts, findings: &mut Findings) {
+    let options = &group.options;
+    let (own, own_group) = accounts.httpd();
+    let named = options.user.as_ref().and_then(|name| accounts.user(name.as_str()));
+    if !accounts.is_root() || named.as_ref().is_some_and(|user| user.uid == 0) {
+        return;
+    }
+    let silent = options.group.is_none();
+    if let Some(user) = named.filter(|user| silent && user.uid != own.uid && !user.groups.contains(&own_group)) {
+        let problem = format!(
+            "user={0} without group= leaves the processes httpd's group, to which '{0}' does not belong",
+            user.name
+        );
+        findings.contradiction(
+            "WSGIDaemonProcess",
+            &group.origin,
+            problem,
+            format!("add group=, usually group={}", user.name),
+        );
+    }
+    if identity(Some(group), accounts).groups.contains(&0) {
+        let problem =
+            format!("the processes of '{}' belong to group 0 and may read and write root's files", group.name);
+        findings.contradiction(
+            "WSGIDaemonProcess",
+            &group.origin,
+            problem,
+            "choose another group=, and supplementary-groups= if the user belongs to that group",
+        );
+    }
 }
 
 fn check_options(group: &Group, findings: &mut Findings) {

@@ -135,7 +135,31 @@ fn a_group_needs_accounts_that_exist_and_are_not_root() {
     ] {
         assert_found(&format!("WSGIDaemonProcess site {option}"), &[], &["!0 WSGIRS0603", problem, "httpd.conf:1"]);
     }
-    assert_eq!(found("WSGIDaemonProcess site group=root", &[]), Vec::<String>::new());
+}
+
+#[test]
+fn a_user_that_keeps_the_group_of_httpd_is_told() {
+    let fix = ["0 WSGIRS0605", "user=bob without group= leaves", "usually group=bob", "httpd.conf:1"];
+    assert_found("WSGIDaemonProcess site user=bob", &[], &fix);
+    for fine in ["user=bob group=bob", "user=bob group=www-data", "user=www-data", "group=bob", ""] {
+        assert_eq!(found(&format!("WSGIDaemonProcess site {fine}"), &[]), Vec::<String>::new(), "{fine}");
+    }
+    let found =
+        with_views("WSGIDaemonProcess site user=bob group=root", &[], |views| check(views, &Machine { root: false }));
+    assert_eq!(found, [], "who cannot change users is told nothing about them");
+}
+
+#[test]
+fn a_group_that_belongs_to_root_is_told() {
+    for options in [
+        "group=root",
+        "user=bob group=root",
+        "supplementary-groups=root",
+        "user=bob group=bob supplementary-groups=root",
+    ] {
+        let line = format!("WSGIDaemonProcess site {options}");
+        assert_found(&line, &[], &["0 WSGIRS0605", "belong to group 0", "choose another group=", "httpd.conf:1"]);
+    }
 }
 
 #[test]

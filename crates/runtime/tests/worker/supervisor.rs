@@ -61,6 +61,7 @@ impl Group {
             processes: 1,
             multiprocess: false,
             stack_size: 0,
+            dumpable: false,
             title: String::new(),
             python_path: String::new(),
             home: None,

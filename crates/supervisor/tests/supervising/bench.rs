@@ -269,6 +269,7 @@ fn worker(group: &str) -> Worker {
         processes: 1,
         multiprocess: false,
         stack_size: 8 << 20,
+        dumpable: false,
         title: String::new(),
         python_path: String::new(),
         home: None,

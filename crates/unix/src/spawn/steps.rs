@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the copy of the supervisor does to itself on its way to the interpreter, one step after the other.
 
+use super::jail::{self, Jail};
 use super::{Directory, Ends, Launch, NOTE, Trouble, WARNING};
 use crate::children::{close, dispose};
 use crate::installation;
@@ -46,7 +47,7 @@ pub(super) fn place(ends: Ends) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(TROUBLE) })
 }
 
-fn put(descriptor: &OwnedFd, number: RawFd, flags: i32) -> io::Result<()> {
+pub(super) fn put(descriptor: &OwnedFd, number: RawFd, flags: i32) -> io::Result<()> {
     // SAFETY: [KERNEL] takes numbers only; whoever had that number belongs to the original, not to the copy.
     let done = unsafe { libc::dup3(descriptor.as_raw_fd(), number, flags) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -60,14 +61,12 @@ pub(super) fn become_worker(launch: &Launch, warn: &mut dyn FnMut(char, String))
     if process.cpu_priority != 0 {
         add_nice(process.cpu_priority).unwrap_or_else(|error| warn(WARNING, format!("cpu-priority: {error}")));
     }
-    if let Some(root) = &process.chroot {
-        let entered = nix::unistd::chroot(root.as_str()).and_then(|()| nix::unistd::chdir("/"));
-        entered
-            .map_err(|error| because("create it or correct chroot")(format!("chroot '{root}': {}", error.desc())))?;
-    }
+    let wrong_root = || because("create what is missing or correct chroot");
+    let jail = process.chroot.as_deref().map(jail::enter).transpose().map_err(wrong_root())?;
     if let Some(identity) = &launch.identity {
         become_user(identity).map_err(because("correct user, group or supplementary-groups; httpd must be root"))?;
     }
+    jail.map_or(Ok(()), Jail::settle).map_err(wrong_root())?;
     clear_ambient();
     if let (Some(soft), Ok((_, hard))) = (launch.open_files, getrlimit(Resource::RLIMIT_NOFILE)) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
@@ -104,7 +103,13 @@ fn execute(launch: &Launch) -> Result<Infallible, String> {
         environment.push(text(&[name.as_bytes(), b"=", value.as_bytes()].concat())?);
     }
     let Err(error) = nix::unistd::execve(&path, &arguments, &environment);
-    Err(format!("'{}' cannot be started: {}", program.display(), error.desc()))
+    // The kernel says the same of a program that is missing and of one whose loader is.
+    match installation::loader(&program) {
+        Some(loader) if error == nix::errno::Errno::ENOENT && !loader.exists() => {
+            Err(format!("'{}' cannot be started: it needs '{}', which is missing", program.display(), loader.display()))
+        }
+        _ => Err(format!("'{}' cannot be started: {}", program.display(), error.desc())),
+    }
 }
 
 /// Signals do what they do by default, and none is held back.
