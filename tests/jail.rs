@@ -212,7 +212,9 @@ fn what_is_missing_in_a_root_is_named() {
     let Some(jail) = Jail::build("missing") else { return };
     let fails = |text: &str| {
         let httpd = jail.site("connect-timeout=1 socket-timeout=1").start();
-        httpd.tolerate(event::GROUP_UNAVAILABLE).tolerate(event::WORKER_LOST).tolerate_text("");
+        httpd.expect(event::GROUP_UNAVAILABLE).tolerate(event::WORKER_UNSTARTABLE).tolerate(event::WORKER_ENDED);
+        httpd.tolerate(event::WORKER_UNFIT).tolerate(event::RUNTIME_UNUSABLE);
+        httpd.tolerate_text("error while loading shared libraries");
         httpd.wait_for_log(text);
         let answer = ask(&httpd, "1");
         assert!(matches!(answer.status, 503 | 504), "{}", answer.text());

@@ -35,11 +35,7 @@ fn start(call: u32, error: u32) -> String {
     let httpd = site("WSGIDaemonProcess one user=games group=games connect-timeout=1 socket-timeout=1")
         .through(&[&program, "-c", FILTER, &call])
         .start();
-    httpd
-        .tolerate(event::GROUP_UNAVAILABLE)
-        .tolerate(event::WORKER_LOST)
-        .tolerate(event::FILES_NOT_EXAMINED)
-        .tolerate_text("");
+    httpd.tolerate(event::GROUP_UNAVAILABLE).expect(event::WORKER_UNSTARTABLE).tolerate(event::FILES_NOT_EXAMINED);
     let said = httpd.wait_for_log("worker could not be started").line;
     httpd.get("/static.txt").expect(200);
     let answer = try_run(&httpd, "one", "os.getuid()");

@@ -108,7 +108,7 @@ fn ends_and_signals_of_an_application_stay_in_its_group() {
     let httpd = &scene.httpd;
     let children = httpd.children();
     let other = pid(httpd, "other");
-    httpd.expect(event::WORKER_LOST).tolerate_text("");
+    httpd.expect(event::WORKER_LOST).expect(event::WORKER_ENDED);
     let tolerated = |group: &str, code: &str| {
         let before = pid(httpd, group);
         let answer = try_run(httpd, group, code);

@@ -19,6 +19,8 @@ pub const STABLE: Duration = Duration::from_secs(60);
 pub const SHORT: Duration = Duration::from_secs(1);
 /// How long the place of a process that serves no requests waits after it ended well: such scripts are used as timers.
 pub const SERVICE_DELAY: Duration = Duration::from_secs(1);
+/// Somebody else killed it, which says nothing about the next one.
+const KILLED: How = How::Signal(9);
 /// How long a killed process is waited for while the supervisor ends.
 pub const BURIAL: Duration = Duration::from_secs(5);
 
@@ -87,6 +89,8 @@ impl State {
 pub struct Place {
     state: State,
     delay: Duration,
+    /// Whether a process ended soon after it was ready, since one was stable.
+    died_young: bool,
     terms: Terms,
     closing: bool,
 }
@@ -95,7 +99,7 @@ impl Place {
     /// An empty place whose process starts at once.
     #[must_use]
     pub const fn new(now: Moment, terms: Terms) -> Self {
-        Self { state: State::Waiting(now), delay: FIRST_DELAY, terms, closing: false }
+        Self { state: State::Waiting(now), delay: FIRST_DELAY, died_young: false, terms, closing: false }
     }
 
     /// What is due, which the caller does.
@@ -168,11 +172,14 @@ impl Place {
         }
         let life = ready.map(|ready| now.saturating_sub(ready));
         if life.is_some_and(|life| life >= STABLE) {
-            self.delay = FIRST_DELAY;
+            (self.delay, self.died_young) = (FIRST_DELAY, false);
         }
         let delay = if self.terms.work == Work::Service && ready.is_some() && how == Some(How::Status(0)) {
             SERVICE_DELAY
-        } else if life.is_some_and(|life| life >= SHORT) {
+        } else if life.is_some_and(|life| life >= SHORT) || (ready.is_some() && how == Some(KILLED)) {
+            Duration::ZERO
+        } else if ready.is_some() && !std::mem::replace(&mut self.died_young, true) {
+            // Once may be chance.
             Duration::ZERO
         } else {
             let delay = self.delay;
@@ -298,7 +305,7 @@ mod tests {
     #[test]
     fn a_process_that_keeps_dying_waits_until_one_is_stable() {
         let mut place = running(None);
-        for delay in [250, 500] {
+        for delay in [0, 250, 500] {
             let start = place.due().unwrap_or_default();
             place.act(start);
             place.ready(start);
@@ -326,7 +333,21 @@ mod tests {
         }
         assert_eq!(place.act(at(9000)), Some(Action::Start));
         place.ready(at(9000));
+        assert_eq!(place.ended(at(9000), FAILURE), Some(Duration::ZERO));
+        place.act(at(9000));
+        place.ready(at(9000));
         assert_eq!(place.ended(at(9000), FAILURE), Some(FIRST_DELAY));
+    }
+
+    #[test]
+    fn a_process_that_somebody_kills_is_replaced_at_once_however_often() {
+        let mut place = running(None);
+        for second in 0..200 {
+            place.ready(at(second));
+            assert_eq!(place.ended(at(second), Some(KILLED)), Some(Duration::ZERO));
+            assert_eq!(place.act(at(second)), Some(Action::Start));
+        }
+        assert_eq!(place.ended(at(300), Some(KILLED)), Some(FIRST_DELAY), "it was not ready");
     }
 
     #[test]
