@@ -16,6 +16,13 @@ pub struct Body<'r> {
     state: State,
 }
 
+/// Whether asking may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Allowed,
+    Never,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
@@ -46,18 +53,37 @@ impl<'r> Body<'r> {
             let brigade = *self.brigade.get_or_insert_with(|| request.new_brigade());
             let read = match brigade.first() {
                 Some(_) => self.take(brigade, into),
-                None => self.fill(brigade, into.len()).and_then(|()| self.take(brigade, into)),
+                None => self.fill(brigade, into.len(), Wait::Allowed).and_then(|_| self.take(brigade, into)),
             };
             match read {
                 Ok(0) => {}
-                Ok(length) => return Ok(length),
+                Ok(length) => return Ok(length + self.read_more(into.get_mut(length..).unwrap_or_default())),
                 Err(status) => self.fail(status),
             }
         }
     }
 
-    /// Asks the input filters for up to `length` bytes and waits for some.
-    fn fill(&self, brigade: Brigade<'r>, length: usize) -> Result<(), ffi::apr_status_t> {
+    /// Reads what else has arrived of what was asked for.
+    fn read_more(&mut self, into: &mut [u8]) -> usize {
+        let mut filled = 0;
+        let Some(brigade) = self.brigade.filter(|_| self.request.reads_directly()) else { return 0 };
+        while let Some(room) = into.get_mut(filled..).filter(|room| !room.is_empty() && self.state == State::Open) {
+            let there = match brigade.first() {
+                Some(_) => Ok(true),
+                None => self.fill(brigade, room.len(), Wait::Never),
+            };
+            match there.and_then(|there| if there { self.take(brigade, room).map(Some) } else { Ok(None) }) {
+                Ok(Some(length)) => filled += length,
+                Ok(None) => break,
+                // The next read says so.
+                Err(status) => self.fail(status),
+            }
+        }
+        filled
+    }
+
+    /// Asks the input filters for up to `length` bytes; whether some came.
+    fn fill(&self, brigade: Brigade<'r>, length: usize, wait: Wait) -> Result<bool, ffi::apr_status_t> {
         let length = ffi::apr_off_t::try_from(length).unwrap_or(ffi::apr_off_t::MAX);
         // SAFETY: [REQ] the request and its filters are alive; [BRIGADE] so is the brigade.
         let status = unsafe {
@@ -65,12 +91,13 @@ impl<'r> Body<'r> {
                 self.request.input_filters(),
                 brigade.as_ptr(),
                 ffi::AP_MODE_READBYTES,
-                ffi::APR_BLOCK_READ,
+                if wait == Wait::Allowed { ffi::APR_BLOCK_READ } else { ffi::APR_NONBLOCK_READ },
                 length,
             )
         };
         match (status, brigade.first()) {
-            (0, Some(_)) => Ok(()),
+            (0, Some(_)) => Ok(true),
+            (0 | ffi::APR_EAGAIN, None) if wait == Wait::Never => Ok(false),
             (0, None) => Err(ffi::APR_EOF),
             _ => Err(status),
         }
@@ -89,8 +116,8 @@ impl<'r> Body<'r> {
                 let data = bucket.read()?.get(self.consumed..).unwrap_or_default();
                 let room = into.get_mut(filled..).unwrap_or_default();
                 let length = data.len().min(room.len());
-                for (target, byte) in room.iter_mut().zip(data) {
-                    *target = *byte;
+                if let (Some(room), Some(data)) = (room.get_mut(..length), data.get(..length)) {
+                    room.copy_from_slice(data);
                 }
                 filled += length;
                 if length < data.len() {

@@ -405,6 +405,11 @@ impl<'r> Request<'r> {
         self.record().input_filters
     }
 
+    /// Whether the body comes straight from the connection. Other modules' filters may not bear being asked without waiting.
+    pub fn reads_directly(&self) -> bool {
+        self.record().input_filters == self.record().proto_input_filters
+    }
+
     /// The chain that the answer goes to.
     pub fn output_filters(&self) -> *mut ffi::ap_filter_t {
         self.record().output_filters

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use model::exchange::ReadError;
 use model::wire::{HEADER, Header, ToServer, ToWorker, WireError};
 use std::collections::VecDeque;
 use std::io;
@@ -45,7 +46,7 @@ impl From<io::Error> for Lost {
 }
 
 /// What is received at a time.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 128 << 10;
 
 /// A connection to a worker.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub struct Connection {
     descriptors: VecDeque<OwnedFd>,
     /// What is sent, kept for its memory.
     outgoing: Vec<u8>,
+    /// A part of the body, kept for its memory.
+    body: Vec<u8>,
     /// When the worker said something last.
     pub heard: Instant,
 }
@@ -75,6 +78,7 @@ impl Connection {
             end: 0,
             descriptors: VecDeque::new(),
             outgoing: Vec::new(),
+            body: Vec::new(),
             heard: Instant::now(),
         }
     }
@@ -84,6 +88,23 @@ impl Connection {
         self.outgoing.clear();
         frames.iter().for_each(|frame| frame.write(&mut self.outgoing));
         self.stream.send(&self.outgoing)
+    }
+
+    /// Sends the part of the body that `read` gives, of up to `most` bytes.
+    pub fn send_body(
+        &mut self,
+        most: usize,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, ReadError>,
+    ) -> Result<(), Unsent> {
+        let mut body = std::mem::take(&mut self.body);
+        body.resize(PIECE, 0);
+        let sent = match read(body.get_mut(..most.clamp(1, PIECE)).unwrap_or_default()) {
+            Ok(0) => self.send(&[ToWorker::BodyEnd]),
+            Ok(length) => self.send(&[ToWorker::Body(body.get(..length).unwrap_or_default())]),
+            Err(error) => self.send(&[ToWorker::BodyFailed(error)]),
+        };
+        self.body = body;
+        sent
     }
 
     fn rest(&self) -> &[u8] {
@@ -153,7 +174,7 @@ impl Connection {
 
     /// Gives back memory that only unusual requests need.
     pub fn shrink(&mut self) {
-        for buffer in [&mut self.received, &mut self.outgoing] {
+        for buffer in [&mut self.received, &mut self.outgoing, &mut self.body] {
             if buffer.len() > PIECE {
                 buffer.truncate(PIECE);
                 buffer.shrink_to(PIECE);

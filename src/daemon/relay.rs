@@ -29,8 +29,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How much of a body is read at a time.
-const PIECE: usize = 64 << 10;
 /// How long the supervisor may take to notice that a worker has ended.
 const NOTICE: Duration = Duration::from_secs(1);
 /// How long a worker that has ended may seem to say something: processes that it left behind may hold the connection.
@@ -64,7 +62,15 @@ pub fn run(
             Ok(connection) => connection,
             Err(error) => return Err(refusal(group(), &Rejection::Unavailable(error.to_string()))),
         };
-        let relay = Relay { connection, admitted, exchange: &mut *exchange, silence, heard: false, aborted: false };
+        let relay = Relay {
+            connection,
+            admitted,
+            exchange: &mut *exchange,
+            silence,
+            heard: false,
+            aborted: false,
+            flush_due: false,
+        };
         if let Some(outcome) = relay.finish(channel, script.target, &call) {
             return Ok(outcome);
         }
@@ -136,6 +142,8 @@ struct Relay<'e, 'r> {
     heard: bool,
     /// Whether it was told that the client is gone.
     aborted: bool,
+    /// Whether what was received is to leave for the client before anything is waited for.
+    flush_due: bool,
 }
 
 /// What an attempt led to.
@@ -223,6 +231,11 @@ impl Relay<'_, '_> {
     /// Waits for a frame, and meanwhile looks after client and worker.
     fn wait(&mut self) -> Result<(), Lost> {
         while !self.connection.has_frame()? {
+            if std::mem::take(&mut self.flush_due) {
+                let flushed = self.exchange.flush();
+                self.note(flushed)?;
+                self.connection.heard = Instant::now();
+            }
             let rest = self.silence.saturating_sub(self.connection.heard.elapsed());
             // The last moments are not rounded up to a glance.
             if rest < GLANCE && !self.connection.hears_within(rest) {
@@ -231,9 +244,8 @@ impl Relay<'_, '_> {
             if self.connection.receive()? {
                 continue;
             }
-            if self.exchange.resume().is_err() && !self.aborted {
-                self.abort()?;
-            }
+            let resumed = self.exchange.resume();
+            self.note(resumed)?;
             if self.connection.heard.elapsed() >= ECHO && self.ending().is_some() {
                 return Err(Lost::Ended);
             }
@@ -270,7 +282,12 @@ impl Relay<'_, '_> {
             }
             ToServer::Data(data) => self.exchange.data(data),
             ToServer::File { offset, length } => send_file(self.exchange, descriptor, offset, length)?,
-            ToServer::Flush => self.exchange.flush(),
+            // Whether an answer has begun to leave must not depend on how fast its parts come.
+            ToServer::Flush if !self.exchange.has_left() => self.exchange.flush(),
+            ToServer::Flush => {
+                self.flush_due = true;
+                Ok(())
+            }
             ToServer::End => return Ok(Step::Ended(Outcome::Complete)),
             ToServer::Failed(Failure::Refused(status)) => return Ok(Step::Ended(Outcome::Refused(status))),
             ToServer::Failed(Failure::ClientGone) => return Ok(Step::Ended(Outcome::ClientGone)),
@@ -278,21 +295,21 @@ impl Relay<'_, '_> {
         };
         // The client may have taken its time, which is not the worker's.
         self.connection.heard = Instant::now();
-        if sent.is_err() && !self.aborted {
-            self.abort()?;
-        }
+        self.note(sent)?;
         Ok(Step::Go)
+    }
+
+    /// Tells the worker if nobody takes its answer any more.
+    fn note(&mut self, sent: Result<(), SendError>) -> Result<(), Lost> {
+        if sent.is_err() && !self.aborted { self.abort() } else { Ok(()) }
     }
 
     /// Sends the next part of the body, however long the client takes over it.
     fn send_body(&mut self, most: u32) -> Result<(), Lost> {
-        let mut piece = vec![0; usize::try_from(most).unwrap_or(PIECE).clamp(1, PIECE)];
-        let frame = match self.exchange.read(&mut piece) {
-            Ok(0) => ToWorker::BodyEnd,
-            Ok(length) => ToWorker::Body(piece.get(..length).unwrap_or_default()),
-            Err(error) => ToWorker::BodyFailed(error),
-        };
-        self.send(frame)?;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let exchange = &mut *self.exchange;
+        let sent = self.connection.send_body(most, |into| exchange.read(into));
+        sent.map_err(|unsent| self.lost(unsent.error))?;
         self.connection.heard = Instant::now();
         Ok(())
     }

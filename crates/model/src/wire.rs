@@ -180,6 +180,12 @@ impl Header {
         Ok(Self { kind, length })
     }
 
+    /// Whether the payload is bytes of the body, as [`ToWorker::Body`] has them.
+    #[must_use]
+    pub fn is_body(self) -> bool {
+        self.kind == kind::BODY && self.length > 0
+    }
+
     /// Whether a descriptor comes with the frame.
     #[must_use]
     pub fn has_descriptor(self) -> bool {

@@ -14,7 +14,7 @@ use unix::callback::{Private, is_forked};
 use unix::connection::{Wait, peek, receive, send, set_timeout, shut_down, stop_receiving};
 
 /// How much is received at once.
-const CHUNK: usize = 16 << 10;
+const CHUNK: usize = 4 << 10;
 /// A buffer larger than this is given back after use.
 const KEPT: usize = 128 << 10;
 /// The longest first frame.
@@ -119,6 +119,31 @@ impl Connection {
                 Ok(0) | Err(_) => return Next::Close,
             }
         }
+    }
+
+    /// Waits for the next part of the body and puts it where it belongs; `None` if another frame comes.
+    pub(crate) fn wait_for_body(&mut self, place: &mut [u8]) -> io::Result<Option<usize>> {
+        let header = loop {
+            match self.header().map_err(io::Error::other)? {
+                Some(header) => break header,
+                None if self.fill(Wait::Allowed)? == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                None => {}
+            }
+        };
+        let Some(place) = place.get_mut(..header.length).filter(|_| header.is_body()) else { return Ok(None) };
+        let at_hand = self.inbox.len().min(HEADER + header.length);
+        let (first, rest) = place.split_at_mut(at_hand - HEADER);
+        first.copy_from_slice(self.inbox.get(HEADER..at_hand).unwrap_or_default());
+        self.inbox.drain(..at_hand);
+        let mut filled = 0;
+        while let Some(room) = rest.get_mut(filled..).filter(|room| !room.is_empty()) {
+            still_ours()?;
+            match receive(&self.socket, room, Wait::Allowed)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                length => filled += length,
+            }
+        }
+        Ok(Some(header.length))
     }
 
     /// Waits for the next frame, whose payload may have so many bytes.

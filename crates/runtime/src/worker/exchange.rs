@@ -6,6 +6,7 @@ use model::event::Level;
 use model::exchange::{Exchange, FileSpan, Head, Outcome, ReadError, SendError};
 use model::wire::{Failure, LONGEST_HEAD, ToServer, ToWorker};
 use std::io;
+use std::time::{Duration, Instant};
 use unix::callback::is_forked;
 use unix::connection::Wait;
 
@@ -13,6 +14,8 @@ use unix::connection::Wait;
 const GATHERED: usize = 64 << 10;
 /// The most of a body that is asked for at once.
 const WANTED: usize = 256 << 10;
+/// How often an answer that is being sent looks whether its client has gone.
+const LOOK: Duration = Duration::from_millis(50);
 /// Log lines that nobody takes are kept up to here.
 const LOG_LIMIT: usize = 256 << 10;
 
@@ -40,13 +43,24 @@ pub(crate) struct SocketExchange<'c> {
     broken: bool,
     /// Log lines that were left out.
     lost: u32,
+    /// When it was last looked whether the client has gone.
+    looked: Instant,
 }
 
 impl<'c> SocketExchange<'c> {
     pub(crate) fn new(connection: &'c mut Connection, out: &'c mut Vec<u8>, header_limit: usize) -> Self {
         out.clear();
         let head = HeadState::Missing;
-        Self { connection, out, payload: Vec::new(), header_limit, head, broken: false, lost: 0 }
+        Self {
+            connection,
+            out,
+            payload: Vec::new(),
+            header_limit,
+            head,
+            broken: false,
+            lost: 0,
+            looked: Instant::now(),
+        }
     }
 
     fn sent(&mut self, result: io::Result<()>) -> Result<(), SendError> {
@@ -61,6 +75,16 @@ impl<'c> SocketExchange<'c> {
         }
         let result = self.connection.send(self.out, Wait::Allowed);
         self.sent(result)
+    }
+
+    /// Looks now and then whether the client has gone.
+    fn look(&mut self) -> Result<(), SendError> {
+        let now = Instant::now();
+        if now.duration_since(self.looked) < LOOK {
+            return Ok(());
+        }
+        self.looked = now;
+        if self.connection.is_aborted() { Err(SendError::ClientGone) } else { Ok(()) }
     }
 
     fn ready_for_answer(&self) -> Result<(), SendError> {
@@ -98,17 +122,18 @@ impl<'c> SocketExchange<'c> {
         let most = into.len().min(WANTED);
         ToServer::Want(u32::try_from(most).unwrap_or(u32::MAX)).write(self.out);
         self.push().map_err(|_| ReadError::ClientGone)?;
-        let header = self.connection.wait(most.max(1), &mut self.payload).map_err(|error| match error.kind() {
+        let lost = |error: io::Error| match error.kind() {
             io::ErrorKind::WouldBlock => ReadError::TimedOut,
             _ => ReadError::ClientGone,
-        });
+        };
+        if let Some(length) = self.connection.wait_for_body(into).map_err(lost)? {
+            return Ok(length);
+        }
+        let header = self.connection.wait(most.max(1), &mut self.payload).map_err(lost);
         let frame = header.and_then(|header| ToWorker::parse(header, &self.payload).map_err(|_| ReadError::ClientGone));
         match frame {
-            Ok(ToWorker::Body(data)) => {
-                let place = into.get_mut(..data.len()).ok_or(ReadError::Failed)?;
-                place.copy_from_slice(data);
-                Ok(data.len())
-            }
+            // More than was asked for.
+            Ok(ToWorker::Body(_)) => Err(ReadError::Failed),
             Ok(ToWorker::BodyEnd) => Ok(0),
             Ok(ToWorker::BodyFailed(error)) => Err(error),
             Ok(ToWorker::Abort) => Err(ReadError::ClientGone),
@@ -176,10 +201,7 @@ impl Exchange for SocketExchange<'_> {
                 self.push()?;
             }
         }
-        if data.len() >= GATHERED && self.is_aborted() {
-            return Err(SendError::ClientGone);
-        }
-        Ok(())
+        if data.len() >= GATHERED { self.look() } else { Ok(()) }
     }
 
     fn send_file(&mut self, file: FileSpan) -> Result<(), SendError> {
@@ -195,7 +217,7 @@ impl Exchange for SocketExchange<'_> {
         self.ready_for_answer()?;
         ToServer::Flush.write(self.out);
         self.push()?;
-        if self.is_aborted() { Err(SendError::ClientGone) } else { Ok(()) }
+        self.look()
     }
 
     fn log(&mut self, level: Level, line: &[u8]) {
