@@ -164,6 +164,15 @@ fn a_supervisor_that_cannot_start_is_explained() {
 }
 
 #[test]
+fn a_worker_sends_through_a_buffer_of_the_wanted_size() {
+    let httpd = one("receive-buffer-size=30000").start();
+    // The kernel doubles what it is asked for. The application's side of the connection is among its descriptors.
+    let own = "[s.getsockopt(1, 7) for s in (__import__('socket').socket(fileno=os.dup(int(n))) for n in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + n) and os.readlink('/proc/self/fd/' + n).startswith('socket:')) if s.type == 1]";
+    let sizes = value(&httpd, own);
+    assert!(sizes.contains("60000"), "{sizes}");
+}
+
+#[test]
 fn scripts_of_another_owner_are_forbidden() {
     if !harness::site::is_root() {
         return skip::skipped("only root can make files of other users");

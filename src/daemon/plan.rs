@@ -176,6 +176,7 @@ fn worker(main: Server<'_>, group: &Group, config: &ServerConfig, key: [u8; KEY_
         interpreter_limit: INTERPRETER_LIMIT,
         shutdown_milliseconds: milliseconds(shutdown),
         socket_timeout: milliseconds(timeout.unwrap_or_else(|| main.timeout())),
+        send_buffer: usize::try_from(options.receive_buffer_size().0).unwrap_or(0),
         header_limit: usize::try_from(header).unwrap_or(usize::MAX),
         server_version: process::version(),
         server_description: text(process::banner(&main)),

@@ -135,6 +135,8 @@ pub struct Worker {
     pub shutdown_milliseconds: u64,
     /// How long it waits for httpd to take more of an answer, or to send what it promised, in milliseconds; 0 is for ever.
     pub socket_timeout: u64,
+    /// The kernel's buffer for what it sends to httpd, in bytes; 0 is the kernel's choice.
+    pub send_buffer: usize,
     /// The longest header line of an answer, in bytes.
     pub header_limit: usize,
     /// httpd's version.

@@ -6,7 +6,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::socket::sockopt::{ReceiveTimeout, SendTimeout};
+use nix::sys::socket::sockopt::{ReceiveTimeout, SendTimeout, SndBuf};
 use nix::sys::socket::{self, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag};
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -49,6 +49,11 @@ pub fn set_timeout(socket: &impl AsFd, milliseconds: u64) -> io::Result<()> {
     let time = TimeVal::milliseconds(i64::try_from(milliseconds).unwrap_or(0));
     socket::setsockopt(socket, ReceiveTimeout, &time)?;
     Ok(socket::setsockopt(socket, SendTimeout, &time)?)
+}
+
+/// Sets the kernel's buffer for what is sent, in bytes; 0 leaves it.
+pub fn set_send_buffer(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
+    if bytes == 0 { Ok(()) } else { Ok(socket::setsockopt(socket, SndBuf, &bytes)?) }
 }
 
 /// Receives bytes; 0 is the end.

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::io;
 use std::os::fd::AsFd;
 use unix::callback::{Private, is_forked};
-use unix::connection::{Wait, peek, receive, send, set_timeout, shut_down, stop_receiving};
+use unix::connection::{Wait, peek, receive, send, set_send_buffer, set_timeout, shut_down, stop_receiving};
 
 /// How much is received at once.
 const CHUNK: usize = 4 << 10;
@@ -47,8 +47,9 @@ pub(crate) enum Next {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub(crate) fn new(socket: Private, timeout: u64) -> io::Result<Self> {
-        set_timeout(&socket, timeout)?;
+    pub(crate) fn new(socket: Private, settings: &Worker) -> io::Result<Self> {
+        set_timeout(&socket, settings.socket_timeout)?;
+        set_send_buffer(&socket, settings.send_buffer)?;
         Ok(Self { socket, inbox: Vec::new(), welcome: false, is_meant: false, watched: false })
     }
 

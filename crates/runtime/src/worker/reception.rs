@@ -144,7 +144,7 @@ impl Reception {
         match self.watched.wait(self.sweep()) {
             None | Some(STOP) => None,
             Some(LISTENER) => match accept(&self.listener) {
-                Ok(socket) => Connection::new(socket, self.settings.socket_timeout).ok(),
+                Ok(socket) => Connection::new(socket, self.settings).ok(),
                 Err(error) => {
                     if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) {
                         thread::sleep(PAUSE);

@@ -75,6 +75,7 @@ impl Group {
             interpreter_limit: 16,
             shutdown_milliseconds: 3000,
             socket_timeout: 10_000,
+            send_buffer: 0,
             header_limit: 32_768,
             server_version: [2, 4, 57],
             server_description: "Apache/2.4.57".to_owned(),

@@ -283,6 +283,7 @@ fn worker(group: &str) -> Worker {
         interpreter_limit: 256,
         shutdown_milliseconds: 1000,
         socket_timeout: 1000,
+        send_buffer: 0,
         header_limit: 8190,
         server_version: [2, 4, 0],
         server_description: String::new(),
