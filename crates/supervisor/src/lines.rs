@@ -43,11 +43,17 @@ impl Lines {
     }
 }
 
+/// Whether a character ends a line for some viewer, or changes the order or place of what follows.
+fn misleads(character: char) -> bool {
+    let moves = matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    moves || (character.is_control() && character != '\t')
+}
+
 /// A line as text in which nothing looks like the end of a line or moves a terminal's cursor.
 pub fn printable(line: &[u8]) -> String {
     let mut text = String::with_capacity(line.len());
     for character in String::from_utf8_lossy(line).chars() {
-        if character.is_control() && character != '\t' {
+        if misleads(character) {
             // Writing to a string does not fail.
             let _ = write!(text, "\\x{:02x}", u32::from(character));
         } else {
@@ -89,5 +95,6 @@ mod tests {
     #[test]
     fn nothing_moves_the_cursor() {
         assert_eq!(printable(b"a\x1b[2J\tb\r\xff"), "a\\x1b[2J\tb\\x0d\u{fffd}");
+        assert_eq!(printable("a\u{2028}b\u{202e}c".as_bytes()), "a\\x2028b\\x202ec");
     }
 }

@@ -156,10 +156,12 @@ fn check_lines(written: &[Vec<u8>]) {
 /// The shown text is the line, with each control character but the tabulator as its number.
 fn check_text(line: &[u8]) {
     let shown = printable(line);
-    assert!(!shown.chars().any(|character| character.is_control() && character != '\t'), "{shown:?}");
+    let moves = |character| matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let misleads = |character: char| moves(character) || (character.is_control() && character != '\t');
+    assert!(!shown.chars().any(misleads), "{shown:?}");
     let mut rest = shown.as_str();
     for character in String::from_utf8_lossy(line).chars() {
-        let after = if character.is_control() && character != '\t' {
+        let after = if misleads(character) {
             rest.strip_prefix(&format!("\\x{:02x}", u32::from(character)))
         } else {
             rest.strip_prefix(character)
