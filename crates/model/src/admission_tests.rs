@@ -105,7 +105,7 @@ fn endings_are_forgotten_when_others_follow() {
 #[test]
 fn every_way_to_end_travels_and_reads_well() {
     let all =
-        [How::Status(3), How::Signal(9), How::OutOfMemory, How::CpuTime, How::Overdue, How::Misbehaved, How::Late];
+        [How::Status(3), How::Signal(9), How::OutOfMemory, How::CpuTime(9), How::Overdue, How::Misbehaved, How::Late];
     for how in all {
         assert_eq!(How::numbered(how.number()), Some(how));
     }

@@ -243,9 +243,9 @@ fn how(end: End, killed: Option<How>, is_exhausted: bool, is_starved: bool) -> H
     };
     match (signal_name(signal).as_str(), killed) {
         ("SIGKILL", Some(how)) => how,
-        ("SIGKILL", None) if is_exhausted => How::CpuTime,
+        ("SIGKILL", None) if is_exhausted => How::CpuTime(signal),
         ("SIGKILL", None) if is_starved => How::OutOfMemory,
-        ("SIGXCPU", _) => How::CpuTime,
+        ("SIGXCPU", _) => How::CpuTime(signal),
         _ => How::Signal(signal),
     }
 }
@@ -368,7 +368,7 @@ mod tests {
         assert_eq!(how(End::Status(3), None, true, true), How::Status(3));
         assert_eq!(how(End::Status(0), Some(How::Overdue), false, false), How::Status(0), "it was faster");
         assert_eq!(how(kill, Some(How::Late), true, true), How::Late);
-        assert_eq!((how(kill, None, true, true), how(xcpu, None, false, false)), (How::CpuTime, How::CpuTime));
+        assert_eq!((how(kill, None, true, true), how(xcpu, None, false, false)), (How::CpuTime(9), How::CpuTime(24)));
         assert_eq!((how(kill, None, false, true), how(kill, None, false, false)), (How::OutOfMemory, How::Signal(9)));
         assert_eq!(
             (how(segv, None, true, true), how(segv, Some(How::Late), false, false)),
@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(ending(9, None), Ending { how: How::Signal(9), pid: 7, seconds: 90 });
         assert_eq!(
             (ending(9, Some(seconds(10))).how, ending(10, Some(seconds(10))).how),
-            (How::Signal(9), How::CpuTime)
+            (How::Signal(9), How::CpuTime(9))
         );
     }
 }

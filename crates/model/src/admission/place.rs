@@ -60,8 +60,8 @@ pub enum How {
     Signal(u8),
     /// The kernel killed it because memory ran out.
     OutOfMemory,
-    /// It used up its `cpu-time-limit`.
-    CpuTime,
+    /// It used up its `cpu-time-limit`, and this signal ended it.
+    CpuTime(u8),
     /// It was told to end and did not in time, so it was killed.
     Overdue,
     /// It broke the rules, so it was killed.
@@ -76,7 +76,7 @@ impl How {
             Self::Status(status) => (1, status),
             Self::Signal(signal) => (2, signal),
             Self::OutOfMemory => (3, 0),
-            Self::CpuTime => (4, 0),
+            Self::CpuTime(signal) => (4, signal),
             Self::Overdue => (5, 0),
             Self::Misbehaved => (6, 0),
             Self::Late => (7, 0),
@@ -90,7 +90,7 @@ impl How {
             1 => Self::Status(value),
             2 => Self::Signal(value),
             3 => Self::OutOfMemory,
-            4 => Self::CpuTime,
+            4 => Self::CpuTime(value),
             5 => Self::Overdue,
             6 => Self::Misbehaved,
             7 => Self::Late,
@@ -116,7 +116,9 @@ impl fmt::Display for Ending {
             How::Status(status) => write!(out, "it ended by itself with status {status}"),
             How::Signal(signal) => write!(out, "it was ended by {}", signal_name(signal)),
             How::OutOfMemory => write!(out, "the kernel killed it because memory ran out"),
-            How::CpuTime => write!(out, "it used up its limit on processor time (cpu-time-limit)"),
+            How::CpuTime(signal) => {
+                write!(out, "it used up its limit on processor time (cpu-time-limit): {}", signal_name(signal))
+            }
             How::Overdue => write!(out, "it was to end, did not in time, and was killed"),
             How::Misbehaved => write!(out, "it did not keep to the protocol and was killed"),
             How::Late => write!(out, "it was not ready in time and was killed"),

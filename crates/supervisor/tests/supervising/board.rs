@@ -66,7 +66,7 @@ fn each_end_is_on_the_board() {
     run.pid_of("crash", "worker is ready");
     bench.poke("crash", 0);
     let how = |group: usize| run.group(group).places[0].ending(1).map(|ending| ending.how);
-    let wanted = [How::Status(7), How::Signal(11), How::Misbehaved, How::CpuTime, How::Late];
+    let wanted = [How::Status(7), How::Signal(11), How::Misbehaved, How::CpuTime(24), How::Late];
     for (number, wanted) in wanted.into_iter().enumerate() {
         until("an end", || how(number).is_some());
         assert_eq!(how(number), Some(wanted));
