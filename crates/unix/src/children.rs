@@ -48,7 +48,7 @@ impl std::os::fd::AsFd for Signals {
 }
 
 /// Makes this process what its children need: leader of a session of its own, parent of their orphans, deaf to the signals
-/// that httpd's process group gets.
+/// that httpd's process group gets. It is told to end when httpd's parent dies.
 pub fn prepare() -> io::Result<Signals> {
     match setsid() {
         // The leader of a process group cannot leave it, and need not.
@@ -64,6 +64,8 @@ pub fn prepare() -> io::Result<Signals> {
     }
     let told = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM]);
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&told), None)?;
+    // Children of a killed httpd may live on, and hold the pipe that tells when nobody needs workers any more.
+    prctl::set_pdeathsig(Signal::SIGTERM)?;
     Ok(Signals(SignalFd::with_flags(&told, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?))
 }
 
