@@ -256,6 +256,9 @@ fn iterate<'i>(run: &Run<'i, '_>, result: &Object<'i>) -> Result<Remainder, Stop
     while let Some(item) = iterator.next()? {
         let data = item.as_bytes().ok_or_else(|| not_bytes(&item))?;
         if data.is_empty() {
+            if is_deserted(run) {
+                return desert(run);
+            }
             continue;
         }
         let (head, allowed, whole) = {
@@ -271,9 +274,8 @@ fn iterate<'i>(run: &Run<'i, '_>, result: &Object<'i>) -> Result<Remainder, Stop
         if head.is_some() || !data.is_empty() {
             let flush = if whole { Flush::Later } else { Flush::Now };
             send(run, || run.live.send(head.as_ref(), data, flush))?;
-        } else if run.attached.detached(|| run.live.is_aborted()) {
-            // Nothing is sent any more, so no failure would end an endless iterable.
-            return send(run, || Err(SendError::ClientGone)).map(|()| Remainder::default());
+        } else if is_deserted(run) {
+            return desert(run);
         }
     }
     let mut answer = lock(&run.live.answer);
@@ -285,6 +287,15 @@ fn iterate<'i>(run: &Run<'i, '_>, result: &Object<'i>) -> Result<Remainder, Stop
         answer.add_length(0);
     }
     Ok(Remainder { head: answer.commit(), data: Vec::new() })
+}
+
+/// Whether nobody waits for the answer. Where nothing is sent, no failure would end an endless iterable.
+fn is_deserted(run: &Run<'_, '_>) -> bool {
+    run.attached.detached(|| run.live.is_aborted())
+}
+
+fn desert<'i>(run: &Run<'i, '_>) -> Result<Remainder, Stop<'i>> {
+    send(run, || Err(SendError::ClientGone)).map(|()| Remainder::default())
 }
 
 /// Sends the file behind a wrapper, if it can be sent as it lies on disk.
