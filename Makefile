@@ -104,8 +104,9 @@ callgrind: need-callgrind build-module ## count instructions per request of both
 	$(PYTHON) benches/callgrind.py --module $(MODULE) --python $(PYTHON) $(BENCH)
 
 .PHONY: soak
-soak: need-soak build-module ## 200,000 requests and the children's memory while they run
+soak: need-soak build-module ## 200,000 requests, the children's memory while they run, and 200 killed workers
 	$(PYTHON) benches/soak.py --module $(MODULE) --python $(PYTHON) $(BENCH)
+	MOD_WSGI_RS_MODULE=$(MODULE) MOD_WSGI_RS_KILLS=200 $(CARGO) test --locked --test kills -- --nocapture
 
 .PHONY: valgrind
 valgrind: need-valgrind build-module ## the functional suite under valgrind

@@ -13,6 +13,7 @@ pub mod configtest;
 pub mod differential;
 pub mod environ;
 pub mod event;
+pub mod frames;
 pub mod http2;
 pub mod ledger;
 pub mod module;

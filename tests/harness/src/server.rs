@@ -31,6 +31,8 @@ pub struct Httpd {
     child: Child,
     ledger: Ledger,
     stopped: bool,
+    /// Who was left when its parent process was killed.
+    orphans: Option<Vec<(u32, Option<u64>)>>,
     keep: Option<String>,
     kept: String,
     _permit: Permit,
@@ -59,6 +61,7 @@ impl Httpd {
                         child,
                         ledger,
                         stopped: false,
+                        orphans: None,
                         keep: None,
                         kept,
                         _permit: permit,
@@ -157,6 +160,18 @@ impl Httpd {
         send_signal(pid, "KILL");
     }
 
+    /// Kills its parent process, which can tell nobody. What is left of its family is killed when the guard goes.
+    pub fn kill_parent(&mut self) {
+        self.orphans = Some(self.family());
+        send_signal(self.pid(), "KILL");
+        self.child.wait().expect("httpd ends");
+    }
+
+    /// Its descendants, each with what tells it from a later process of the same number.
+    fn family(&self) -> Vec<(u32, Option<u64>)> {
+        census::descendants(self.pid()).into_iter().map(|pid| (pid, census::started(pid))).collect()
+    }
+
     /// All log entries so far, of every log.
     pub fn log(&self) -> Vec<Entry> {
         ledger::read(&self.root.join("logs"))
@@ -242,9 +257,13 @@ impl Httpd {
         if std::mem::replace(&mut self.stopped, true) {
             return;
         }
-        let family: Vec<(u32, Option<u64>)> =
-            census::descendants(self.pid()).into_iter().map(|pid| (pid, census::started(pid))).collect();
-        let mut complaints = self.end_processes(&family);
+        let mut complaints = match self.orphans.take() {
+            None => self.end_processes(&self.family()),
+            Some(orphans) => {
+                remaining(&orphans).into_iter().for_each(|pid| send_signal(pid, "KILL"));
+                Vec::new()
+            }
+        };
         if let Some(path) = self.keep.take() {
             self.kept = fs::read(self.root.join(path))
                 .map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -274,9 +293,7 @@ impl Httpd {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
-        let remains = |pid: u32, start: Option<u64>| start.is_some() && census::started(pid) == start;
-        let left =
-            || family.iter().filter(|(pid, start)| remains(*pid, *start)).map(|(pid, _)| *pid).collect::<Vec<_>>();
+        let left = || remaining(family);
         if wait::poll(Duration::from_secs(5), || left().is_empty().then_some(())).is_none() {
             complaints.push(format!("processes left behind: {:?}", left()));
             left().into_iter().for_each(|pid| send_signal(pid, "KILL"));
@@ -297,6 +314,12 @@ impl Drop for Httpd {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Who of these processes still exists.
+fn remaining(family: &[(u32, Option<u64>)]) -> Vec<u32> {
+    let remains = |(pid, start): &&(u32, Option<u64>)| start.is_some() && census::started(*pid) == *start;
+    family.iter().filter(remains).map(|(pid, _)| *pid).collect()
 }
 
 /// Sends a signal to a process that this test started.
