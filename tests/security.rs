@@ -18,6 +18,8 @@ mod memory;
 mod neighbours;
 #[path = "security/process.rs"]
 mod process;
+#[path = "security/starting.rs"]
+mod starting;
 
 use harness::site::is_root;
 use harness::{Httpd, Mode, Python, Response, Site, skip};

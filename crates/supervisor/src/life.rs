@@ -28,7 +28,7 @@ impl Supervisor {
         let launch = running.launch.get_or_insert_with(|| recipe(&running.group, kitchen));
         let incarnation = seat.begin();
         let memory = MemoryKills::now();
-        match spawn(launch, self.runtime.as_fd()) {
+        match spawn(launch, self.runtime.as_fd(), &mut self.copies) {
             Ok(spawned) => {
                 let (worker, pipe) = Worker::new(spawned, incarnation, now, memory);
                 self.journal.line(seat.group, Some(worker.pid), Level::Info, "worker starts");

@@ -40,6 +40,7 @@ pub fn recipe(group: &Group, kitchen: Kitchen) -> Launch {
         environment: environment(inherited, account.as_ref(), &group.process.environment),
         python: group.python.clone(),
         arguments,
+        hidden: privileged && group.identity.uid != 0 && !group.worker.dumpable,
     }
 }
 

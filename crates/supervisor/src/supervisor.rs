@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 use unix::children::{self, Signals, Told};
 use unix::readiness::{self, Interest};
+use unix::spawn::Copies;
 
 /// How much of one worker's output is read before others are looked at.
 pub(crate) const TURN: usize = 64 << 10;
@@ -38,6 +39,7 @@ pub struct Supervisor {
     pub(crate) journal: Journal,
     pub(crate) runtime: OwnedFd,
     pub(crate) kitchen: Kitchen,
+    pub(crate) copies: Copies,
     pub(crate) closing: bool,
     pub(crate) buffer: Vec<u8>,
     signals: Signals,
@@ -73,6 +75,7 @@ impl Supervisor {
             journal,
             runtime,
             kitchen,
+            copies: Copies::default(),
             closing: false,
             buffer: vec![0; control::LONGEST],
             signals,

@@ -5,8 +5,11 @@
 //! Called in the supervisor, which has one thread, so the copy may do whatever it likes. What depends on the user's files is done
 //! by the copy, as that user, so that nobody's file system holds up the others.
 
+mod copies;
 mod jail;
 mod steps;
+
+pub use copies::Copies;
 
 use crate::children::open_from;
 use crate::{descriptor, message, probe, program, readiness};
@@ -16,7 +19,7 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, User};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 
@@ -50,6 +53,8 @@ pub struct Launch {
     pub python: String,
     /// The interpreter's arguments.
     pub arguments: Vec<String>,
+    /// Whether other processes of its user are kept from looking into it while it starts.
+    pub hidden: bool,
 }
 
 /// A worker that may yet fail to become the interpreter.
@@ -86,12 +91,14 @@ struct Ends {
     control: OwnedFd,
     runtime: OwnedFd,
     trouble: OwnedFd,
+    /// What is closed on exec only, lowest first.
+    copies: Vec<RawFd>,
     /// Every number that may be open in the copy, for kernels that cannot close a range.
     open: Vec<i32>,
 }
 
-/// Starts a worker.
-pub fn spawn(launch: &Launch, runtime: BorrowedFd<'_>) -> io::Result<Spawned> {
+/// Starts a worker, from one of the copies if it is to be hidden.
+pub fn spawn(launch: &Launch, runtime: BorrowedFd<'_>, copies: &mut Copies) -> io::Result<Spawned> {
     if probe::threads() != Some(1) {
         return Err(io::Error::other("this process has more than one thread"));
     }
@@ -105,18 +112,21 @@ pub fn spawn(launch: &Launch, runtime: BorrowedFd<'_>) -> io::Result<Spawned> {
         let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
         nix::unistd::fchown(&their_output, Some(uid), Some(gid))?;
     }
+    let prepared = launch.hidden.then(|| copies.prepare(&trouble)).transpose();
+    let copies = prepared.map(|prepared| prepared.map(|()| &*copies));
     let ends = Ends {
         input: above(File::open("/dev/null")?)?,
         output: above(their_output)?,
         control: above(their_control)?,
         runtime: above(runtime)?,
         trouble: above(their_trouble)?,
+        copies: copies.as_ref().ok().copied().flatten().map(Copies::numbers).unwrap_or_default(),
         open: open_from(control::RUNTIME + 1),
     };
     // SAFETY: [FORK] this process has one thread, as was just checked, so no lock is held in the copy.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Child => {
-            let _ = panic::catch_unwind(AssertUnwindSafe(|| begin(launch, ends)));
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| begin(launch, ends, &copies)));
             // SAFETY: [FORK] ends the copy without running what the original registered for its own end.
             unsafe { libc::_exit(1) }
         }
@@ -129,7 +139,7 @@ pub fn spawn(launch: &Launch, runtime: BorrowedFd<'_>) -> io::Result<Spawned> {
 }
 
 /// In the copy: becomes the worker, or says why not.
-fn begin(launch: &Launch, ends: Ends) {
+fn begin(launch: &Launch, ends: Ends, copies: &io::Result<Option<&Copies>>) {
     let mut trouble = match steps::place(ends) {
         Ok(trouble) => File::from(trouble),
         Err(_) => return,
@@ -138,7 +148,8 @@ fn begin(launch: &Launch, ends: Ends) {
     let mut tell = |text: String| {
         let _ = trouble.write_all(format!("{}\n", text.replace('\n', " ")).as_bytes());
     };
-    let Err(Trouble { problem, fix }) = steps::become_worker(launch, &mut |kind, text| tell(format!("{kind}{text}")));
+    let Err(Trouble { problem, fix }) =
+        steps::become_worker(launch, copies, &mut |kind, text| tell(format!("{kind}{text}")));
     tell(format!("{}{FIX}{fix}", problem.replace(FIX, " ")));
 }
 

@@ -5,14 +5,25 @@ use std::ffi::CString;
 use std::io;
 use std::ptr;
 
-/// Lets no other process of the same user read this one's memory or take its descriptors.
+/// Lets no other process of the same user read this one's memory or take its descriptors. Gives it the name of its program, too,
+/// which the kernel does not know if it executed a copy.
 pub fn become_unreadable() -> io::Result<()> {
+    take_name();
     Ok(nix::sys::prctl::set_dumpable(false)?)
 }
 
 /// Lets processes of the same user debug this one, and the kernel write core dumps of it.
 pub fn become_readable() -> io::Result<()> {
     Ok(nix::sys::prctl::set_dumpable(true)?)
+}
+
+fn take_name() {
+    let arguments = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    let program = arguments.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = program.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    if let Some(name) = CString::new(name).ok().filter(|name| !name.is_empty()) {
+        let _a_name_is_not_worth_a_worker = nix::sys::prctl::set_name(&name);
+    }
 }
 
 /// Where the kernel keeps the arguments of this process.

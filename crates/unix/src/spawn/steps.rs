@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the copy of the supervisor does to itself on its way to the interpreter, one step after the other.
 
+use super::copies::{self, Copies, Refusal};
 use super::jail::{self, Jail};
 use super::{Directory, Ends, Launch, NOTE, Trouble, WARNING};
 use crate::children::{close, dispose};
@@ -19,13 +20,15 @@ use std::fmt::Display;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Where the copy tells of trouble: the first number after those that are agreed on.
 const TROUBLE: RawFd = control::RUNTIME + 1;
 
-/// Gives the descriptors their agreed numbers and closes all others. The descriptor for trouble is closed on exec.
+/// Gives the descriptors their agreed numbers and closes all others. The descriptor for trouble is closed on exec, as are the
+/// copies, which keep their numbers.
 pub(super) fn place(ends: Ends) -> io::Result<OwnedFd> {
-    let Ends { input, output, control, runtime, trouble, open } = ends;
+    let Ends { input, output, control, runtime, trouble, copies, open } = ends;
     let agreed = [(&input, 0), (&output, 1), (&output, 2), (&control, control::SOCKET), (&runtime, control::RUNTIME)];
     for (descriptor, number) in agreed {
         put(descriptor, number, 0)?;
@@ -35,16 +38,22 @@ pub(super) fn place(ends: Ends) -> io::Result<OwnedFd> {
     for descriptor in [input, output, control, runtime, trouble] {
         std::mem::forget(descriptor);
     }
-    let first = libc::c_uint::try_from(TROUBLE + 1).unwrap_or(libc::c_uint::MAX);
-    // SAFETY: [KERNEL] takes numbers only; from here on the copy uses none of what it closes.
-    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
-    if closed != 0 {
-        open.into_iter().filter(|number| *number > TROUBLE).for_each(close);
+    let ends = copies.iter().copied().chain([RawFd::MAX]);
+    let begins = std::iter::once(TROUBLE).chain(copies.iter().copied());
+    if !begins.zip(ends).all(|(before, behind)| close_between(before, behind)) {
+        open.into_iter().filter(|number| *number > TROUBLE && !copies.contains(number)).for_each(close);
         // What was opened since the list was made.
-        (TROUBLE + 1..64).for_each(close);
+        (TROUBLE + 1..64).filter(|number| !copies.contains(number)).for_each(close);
     }
     // SAFETY: [KERNEL] was just made, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(TROUBLE) })
+}
+
+/// Closes all numbers between the two. Old kernels cannot.
+fn close_between(before: RawFd, behind: RawFd) -> bool {
+    let (first, last) = (libc::c_long::from(before) + 1, libc::c_long::from(behind) - 1);
+    // SAFETY: [KERNEL] takes numbers only; from here on the copy uses none of what it closes.
+    first > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0
 }
 
 pub(super) fn put(descriptor: &OwnedFd, number: RawFd, flags: i32) -> io::Result<()> {
@@ -54,7 +63,11 @@ pub(super) fn put(descriptor: &OwnedFd, number: RawFd, flags: i32) -> io::Result
 }
 
 /// Everything between the descriptors and the interpreter. Comes back only with a reason.
-pub(super) fn become_worker(launch: &Launch, warn: &mut dyn FnMut(char, String)) -> Result<Infallible, Trouble> {
+pub(super) fn become_worker(
+    launch: &Launch,
+    copies: &io::Result<Option<&Copies>>,
+    warn: &mut dyn FnMut(char, String),
+) -> Result<Infallible, Trouble> {
     let process = &launch.process;
     let _ = nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0));
     forget_signals();
@@ -81,7 +94,11 @@ pub(super) fn become_worker(launch: &Launch, warn: &mut dyn FnMut(char, String))
         done.map_err(|error| because("the kernel is too old")(format!("no_new_privs: {}", error.desc())))?;
     }
     let python = "create a virtual environment there, or correct python-home or WSGIPythonHome";
-    execute(launch).map_err(because(if process.chroot.is_some() { "it has to be inside the chroot" } else { python }))
+    execute(launch, copies, warn).map_err(because(if process.chroot.is_some() {
+        "it has to be inside the chroot"
+    } else {
+        python
+    }))
 }
 
 /// Adds what to do about it.
@@ -89,7 +106,11 @@ fn because<T: Display>(fix: &'static str) -> impl FnOnce(T) -> Trouble {
     move |problem| Trouble { problem: problem.to_string(), fix }
 }
 
-fn execute(launch: &Launch) -> Result<Infallible, String> {
+fn execute(
+    launch: &Launch,
+    copies: &io::Result<Option<&Copies>>,
+    warn: &mut dyn FnMut(char, String),
+) -> Result<Infallible, String> {
     let program = installation::interpreter(&launch.python)?;
     let text =
         |bytes: &[u8]| CString::new(bytes).map_err(|_| format!("{:?} has a NUL", String::from_utf8_lossy(bytes)));
@@ -102,6 +123,9 @@ fn execute(launch: &Launch) -> Result<Infallible, String> {
     for (name, value) in &launch.environment {
         environment.push(text(&[name.as_bytes(), b"=", value.as_bytes()].concat())?);
     }
+    if let Some(reason) = execute_copy(copies, &program, &arguments, &environment) {
+        warn(NOTE, format!("another process of the same user may look into it while it starts: {reason}"));
+    }
     let Err(error) = nix::unistd::execve(&path, &arguments, &environment);
     // The kernel says the same of a program that is missing and of one whose loader is.
     match installation::loader(&program) {
@@ -109,6 +133,25 @@ fn execute(launch: &Launch) -> Result<Infallible, String> {
             Err(format!("'{}' cannot be started: it needs '{}', which is missing", program.display(), loader.display()))
         }
         _ => Err(format!("'{}' cannot be started: {}", program.display(), error.desc())),
+    }
+}
+
+/// Comes back with the reason if others may look into the interpreter when it is executed itself, or with none if they may anyway
+/// or the kernel sees to it.
+fn execute_copy(
+    copies: &io::Result<Option<&Copies>>,
+    program: &Path,
+    arguments: &[CString],
+    environment: &[CString],
+) -> Option<String> {
+    let copies = match copies {
+        Ok(copies) => (*copies)?,
+        Err(error) => return Some(format!("no file in memory can be executed: {error}")),
+    };
+    match copies.of(program) {
+        Ok(copy) => Some(format!("its copy: {}", copies::execute(copy, arguments, environment).desc())),
+        Err(Refusal::Needless) => None,
+        Err(Refusal::Reason(reason)) => Some(format!("'{}': {reason}", program.display())),
     }
 }
 
