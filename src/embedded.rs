@@ -87,6 +87,8 @@ pub struct Script<'a> {
     pub reloading: OnOff,
     /// Whether the application is shown httpd's record of the request.
     pub shows_record: OnOff,
+    /// Whether the request does not count as activity of its process.
+    pub ignore_activity: OnOff,
 }
 
 /// In the parent: opens the directory of the runtime files, so that children reach it whatever lies above it.

@@ -80,6 +80,7 @@ fn serve(child: Child, mut request: Request<'_>, facts: &Facts<'_>, rules: Rules
         target: &target,
         reloading: *rules.directory.script_reloading(),
         shows_record: *rules.directory.pass_apache_request(),
+        ignore_activity: *rules.directory.ignore_activity(),
     };
     let outcome = match &runner {
         Runner::Child(python) => python.run(&request, script, &environ, &mut exchange),

@@ -15,7 +15,7 @@ use model::configuration::files::identity;
 use model::daemon::{Group, GroupOptions, Owner};
 use model::directive::value::HashSeed;
 use model::event::Level;
-use model::launch::{self, ProcessSettings, Worker};
+use model::launch::{self, Limits, ProcessSettings, Worker};
 use model::settings::ServerSettings;
 use model::wire::KEY_LENGTH;
 use std::io;
@@ -83,6 +83,8 @@ pub fn group(
         python: python.as_str().to_owned(),
         python_arguments: arguments(settings),
         shutdown_timeout: milliseconds(options.shutdown_timeout().0),
+        graceful_timeout: milliseconds(options.graceful_timeout().0),
+        exclusive: options.is_exclusive(),
         startup_timeout: milliseconds(options.startup_timeout().0),
         worker: worker(main, group, config, key),
     }
@@ -175,6 +177,7 @@ fn worker(main: Server<'_>, group: &Group, config: &ServerConfig, key: [u8; KEY_
         case_sensitive: settings.case_sensitivity().is_on(),
         interpreter_limit: INTERPRETER_LIMIT,
         shutdown_milliseconds: milliseconds(shutdown),
+        limits: limits(options),
         socket_timeout: milliseconds(timeout.unwrap_or_else(|| main.timeout())),
         send_buffer: usize::try_from(options.receive_buffer_size().0).unwrap_or(0),
         header_limit: usize::try_from(header).unwrap_or(usize::MAX),
@@ -182,6 +185,20 @@ fn worker(main: Server<'_>, group: &Group, config: &ServerConfig, key: [u8; KEY_
         server_description: text(process::banner(&main)),
         mpm_name: text(process::mpm_of(&main)),
         server_built: text(process::built_of(&main)),
+    }
+}
+
+fn limits(options: &GroupOptions) -> Limits {
+    Limits {
+        maximum_requests: options.maximum_requests().0.into(),
+        maximum_requests_jitter: options.maximum_requests_jitter().0.into(),
+        restart_interval: milliseconds(options.restart_interval().0),
+        inactivity_timeout: milliseconds(options.inactivity_timeout().0),
+        deadlock_timeout: milliseconds(options.deadlock_timeout().0),
+        request_timeout: milliseconds(options.request_timeout().0),
+        interrupt_timeout: milliseconds(options.interrupt_timeout().0),
+        graceful_timeout: milliseconds(options.graceful_timeout().0),
+        eviction_timeout: milliseconds(options.eviction_timeout().0),
     }
 }
 

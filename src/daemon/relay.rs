@@ -120,6 +120,7 @@ fn call<'c>(request: Request<'c>, script: Script<'c>, environ: &'c Environ<'c>) 
         script_reloading: script.reloading.is_on(),
         https: environ.is_https(),
         head_request: request.is_head(),
+        ignore_activity: script.ignore_activity.is_on(),
         request_start: request.received(),
         queue_start: now(),
         environ: environ.entries().iter().map(entry).collect(),

@@ -54,6 +54,14 @@ options! {
     "stack-size" => stack_size: StackSize = StackSize(8 << 20), since "2.0";
     /// After how many requests a process is replaced; 0 is never.
     "maximum-requests" => maximum_requests: Count = Count(0), since "2.0";
+    /// Up to how many requests fewer than `maximum-requests` a process serves before it is replaced.
+    ///
+    /// Each process chooses for itself, so that the processes of a group are not replaced one right after the other.
+    "maximum-requests-jitter" => maximum_requests_jitter: Count = Count(0), since "";
+    /// Whether a replacement of the only process of a group is started before that one ends.
+    ///
+    /// Without it a group of one process never has two at the same time. Groups of several processes always overlap.
+    "overlap" => overlap: OnOff = OnOff::Off, since "";
     /// How long the application may take to load before its process is replaced; 0 is for ever.
     "startup-timeout" => startup_timeout: Seconds = Seconds(Duration::ZERO), since "4.5.6";
     /// How long a process may take to end before it is killed; 0 is for ever.
@@ -178,6 +186,14 @@ impl Kept for Groups {
 impl Group {
     fn render(&self) -> String {
         quoted(&self.name) + &options::render(&self.options.written())
+    }
+}
+
+impl GroupOptions {
+    /// Whether there must never be two processes in one place, not even of two generations of the configuration.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.threads().0 == 0 || (self.processes().0 == 1 && !self.overlap().is_on())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::event::Level;
 use crate::interpreter::InterpreterOptions;
 use crate::wire::KEY_LENGTH;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What a group's Python runs as `-c`. The descriptors of [`control`] are open.
 ///
@@ -59,6 +60,10 @@ pub struct Group {
     pub python_arguments: Vec<String>,
     /// How long a worker that is told to end may take, in milliseconds; 0 is for ever.
     pub shutdown_timeout: u64,
+    /// How long the requests of a worker that is to be replaced may take before that, in milliseconds; 0 is not at all.
+    pub graceful_timeout: u64,
+    /// Whether there must never be two workers at once, not even of two generations.
+    pub exclusive: bool,
     /// How long a worker may take from its start until it is ready, in milliseconds; 0 is for ever.
     pub startup_timeout: u64,
     /// What the worker gets.
@@ -86,6 +91,29 @@ pub struct ProcessSettings {
     pub virtual_memory_limit: u64,
     /// Whether programs that it runs may gain privileges.
     pub no_new_privileges: bool,
+}
+
+/// When a worker wants to be replaced, or interrupts a request. Times are in milliseconds; 0 is never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// After how many requests.
+    pub maximum_requests: u64,
+    /// Up to how many requests fewer: each process chooses for itself, so that not all of a group end at once.
+    pub maximum_requests_jitter: u64,
+    /// After how long since its start.
+    pub restart_interval: u64,
+    /// After how long without activity.
+    pub inactivity_timeout: u64,
+    /// After how long without the interpreter's lock being free.
+    pub deadlock_timeout: u64,
+    /// How long a request may take.
+    pub request_timeout: u64,
+    /// How long an interrupted request may take to notice; 0 replaces the process instead of interrupting.
+    pub interrupt_timeout: u64,
+    /// How long requests may take when the process is to be replaced; 0 is not at all.
+    pub graceful_timeout: u64,
+    /// The same after `SIGUSR1`; 0 is `graceful_timeout`.
+    pub eviction_timeout: u64,
 }
 
 /// What a worker needs to know.
@@ -133,6 +161,8 @@ pub struct Worker {
     pub interpreter_limit: usize,
     /// How long `threading` shutdown and `atexit` may take, in milliseconds.
     pub shutdown_milliseconds: u64,
+    /// When it wants to be replaced.
+    pub limits: Limits,
     /// How long it waits for httpd to take more of an answer, or to send what it promised, in milliseconds; 0 is for ever.
     pub socket_timeout: u64,
     /// The kernel's buffer for what it sends to httpd, in bytes; 0 is the kernel's choice.
@@ -149,6 +179,27 @@ pub struct Worker {
     pub server_built: String,
 }
 
+/// How long requests may take before a worker's end begins; `None` is as long as they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience(pub Option<Duration>);
+
+impl Patience {
+    /// As it travels: milliseconds, the largest number for no limit.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 8] {
+        let number = self.0.map_or(u64::MAX, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        number.to_le_bytes()
+    }
+
+    /// Takes it from the front of a message; answers the rest, too.
+    #[must_use]
+    pub fn take(message: &[u8]) -> Option<(Self, &[u8])> {
+        let (number, rest) = message.split_first_chunk::<8>()?;
+        let number = u64::from_le_bytes(*number);
+        Some((Self((number != u64::MAX).then(|| Duration::from_millis(number))), rest))
+    }
+}
+
 /// The control socket between the supervisor and a worker: one message is one datagram (`SOCK_SEQPACKET`), whose first
 /// byte says what it is.
 ///
@@ -157,9 +208,13 @@ pub struct Worker {
 /// 2. The supervisor answers [`control::SETTINGS`], followed by a [`Worker`] as JSON, with the listener's descriptor. Only if they
 ///    say so does the worker become readable again.
 /// 3. The worker says [`control::READY`] when it accepts requests, or [`control::FAILED`], followed by the reason, and ends.
-/// 4. The worker may say [`control::LEAVING`], followed by the reason: it accepts nothing more, finishes its requests, and ends.
-/// 5. The supervisor says [`control::STOP`], or closes the socket: the worker accepts nothing more, finishes its requests, and
-///    ends.
+/// 4. The worker may say [`control::TIRED`], followed by the reason: it wants to be replaced, and goes on until it is told to end.
+/// 5. The worker may say [`control::LEAVING`], followed by a [`Patience`] and the reason: it accepts nothing more, finishes its
+///    requests within that time, and ends.
+/// 6. The supervisor says [`control::STOP`], followed by a [`Patience`], or closes the socket: the worker accepts nothing more,
+///    finishes its requests within that time, and ends.
+///
+/// When the time for requests is over, the end of Python begins, for which there is `shutdown-timeout`.
 ///
 /// At any time the worker may send [`control::LOG`], followed by a [`Level`](crate::event::Level) as one byte and a line.
 pub mod control {
@@ -177,6 +232,8 @@ pub mod control {
     pub const LOG: u8 = 6;
     /// The worker finishes its requests and ends.
     pub const LEAVING: u8 = 7;
+    /// The worker wants to be replaced.
+    pub const TIRED: u8 = 8;
     /// The descriptor of the control socket in the worker, and of the runtime directory; every other one but 0 to 2 is closed.
     pub const SOCKET: i32 = 3;
     /// The descriptor of the runtime directory in the worker. In another root it is a directory inside of that, or a file in memory
@@ -184,4 +241,19 @@ pub mod control {
     pub const RUNTIME: i32 = 4;
     /// The longest message.
     pub const LONGEST: usize = 192 << 10;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_travels() {
+        for time in [None, Some(0), Some(1), Some(86_400_000)] {
+            let patience = Patience(time.map(Duration::from_millis));
+            let message = [&patience.to_bytes()[..], b"why"].concat();
+            assert_eq!(Patience::take(&message), Some((patience, &b"why"[..])));
+        }
+        assert_eq!(Patience::take(&[0; 7]), None);
+    }
 }

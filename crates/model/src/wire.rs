@@ -74,6 +74,8 @@ pub struct Call<'a> {
     pub https: bool,
     /// Whether the client sent HEAD.
     pub head_request: bool,
+    /// Whether the request is no sign of life: `WSGIIgnoreActivity`.
+    pub ignore_activity: bool,
     /// When httpd received the request, microseconds since the epoch.
     pub request_start: i64,
     /// When it began to look for a worker, microseconds since the epoch.
@@ -268,6 +270,7 @@ fn read_error(number: u8) -> Result<ReadError, WireError> {
 const RELOADING: u8 = 1;
 const HTTPS: u8 = 2;
 const HEAD_REQUEST: u8 = 4;
+const IGNORE_ACTIVITY: u8 = 8;
 
 impl<'a> Call<'a> {
     fn write(&self, to: &mut Vec<u8>) {
@@ -277,7 +280,12 @@ impl<'a> Call<'a> {
         to.extend_from_slice(&self.script_mtime.to_le_bytes());
         to.extend_from_slice(&self.request_start.to_le_bytes());
         to.extend_from_slice(&self.queue_start.to_le_bytes());
-        let flags = [(self.script_reloading, RELOADING), (self.https, HTTPS), (self.head_request, HEAD_REQUEST)];
+        let flags = [
+            (self.script_reloading, RELOADING),
+            (self.https, HTTPS),
+            (self.head_request, HEAD_REQUEST),
+            (self.ignore_activity, IGNORE_ACTIVITY),
+        ];
         to.push(flags.into_iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum());
         to.extend_from_slice(&u32::try_from(self.environ.len()).unwrap_or(u32::MAX).to_le_bytes());
         for entry in &self.environ {
@@ -296,7 +304,7 @@ impl<'a> Call<'a> {
         let [script_mtime, request_start, queue_start] =
             [reader.array()?, reader.array()?, reader.array()?].map(i64::from_le_bytes);
         let flags = reader.byte()?;
-        if flags & !(RELOADING | HTTPS | HEAD_REQUEST) != 0 {
+        if flags & !(RELOADING | HTTPS | HEAD_REQUEST | IGNORE_ACTIVITY) != 0 {
             return Err(WireError::Malformed);
         }
         let count = reader.number()?;
@@ -322,6 +330,7 @@ impl<'a> Call<'a> {
             script_reloading: flags & RELOADING != 0,
             https: flags & HTTPS != 0,
             head_request: flags & HEAD_REQUEST != 0,
+            ignore_activity: flags & IGNORE_ACTIVITY != 0,
             request_start,
             queue_start,
             environ,

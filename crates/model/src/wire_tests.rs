@@ -19,6 +19,7 @@ fn call() -> Call<'static> {
         script_reloading: true,
         https: false,
         head_request: true,
+        ignore_activity: true,
         request_start: -5,
         queue_start: 6,
         environ: vec![

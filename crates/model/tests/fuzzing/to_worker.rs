@@ -103,6 +103,7 @@ fn call<'a>(words: &mut Words<'a>) -> Call<'a> {
     call.script_reloading = flags.contains(&b'r');
     call.https = flags.contains(&b's');
     call.head_request = flags.contains(&b'h');
+    call.ignore_activity = flags.contains(&b'i');
     while !words.is_empty() {
         let key = Key::numbered(words.number()).unwrap_or(Key::TEXT);
         let kind = match words.text() {

@@ -5,7 +5,7 @@ use super::pythons::modules;
 use command_fds::{CommandFdExt, FdMapping};
 use model::event::Level;
 use model::interpreter::InterpreterOptions;
-use model::launch::{BOOTSTRAP, Worker, control};
+use model::launch::{BOOTSTRAP, Limits, Worker, control};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, setsockopt, socketpair, sockopt,
 };
@@ -74,6 +74,7 @@ impl Group {
             case_sensitive: true,
             interpreter_limit: 16,
             shutdown_milliseconds: 3000,
+            limits: Limits::default(),
             socket_timeout: 10_000,
             send_buffer: 0,
             header_limit: 32_768,

@@ -6,7 +6,7 @@ use model::admission::{Board, Group as OnBoard, Shape};
 use model::configuration::files::Identity;
 use model::event::Level;
 use model::interpreter::InterpreterOptions;
-use model::launch::{Group, Plan, ProcessSettings, Worker};
+use model::launch::{Group, Limits, Plan, ProcessSettings, Worker};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -144,6 +144,8 @@ impl Bench {
             python: runtime().display().to_string(),
             python_arguments: vec![mode.to_owned()],
             shutdown_timeout: 20_000,
+            graceful_timeout: 0,
+            exclusive: false,
             startup_timeout: 0,
             worker: worker(name),
         };
@@ -282,6 +284,7 @@ fn worker(group: &str) -> Worker {
         case_sensitive: true,
         interpreter_limit: 256,
         shutdown_milliseconds: 1000,
+        limits: Limits::default(),
         socket_timeout: 1000,
         send_buffer: 0,
         header_limit: 8190,
