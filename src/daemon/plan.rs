@@ -179,6 +179,7 @@ fn worker(main: Server<'_>, group: &Group, config: &ServerConfig, key: [u8; KEY_
         shutdown_milliseconds: milliseconds(shutdown),
         limits: limits(options),
         socket_timeout: milliseconds(timeout.unwrap_or_else(|| main.timeout())),
+        flush_delay: milliseconds(options.response_flush_delay().0),
         send_buffer: usize::try_from(options.receive_buffer_size().0).unwrap_or(0),
         header_limit: usize::try_from(header).unwrap_or(usize::MAX),
         server_version: process::version(),

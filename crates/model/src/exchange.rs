@@ -4,7 +4,7 @@
 //! There are three implementations: a C table filled by the httpd module (embedded mode), a socket (daemon
 //! mode), and a `Vec` (tests). The WSGI code calls these methods from the thread that runs the request, or, when an
 //! application hands `wsgi.input` or `write()` to another thread, from that one while the request is alive; never from
-//! two at once. Every method may block and is called without holding an interpreter.
+//! two at once. Every method but one may block and is called without holding an interpreter.
 
 use crate::event::Level;
 use std::os::fd::RawFd;
@@ -28,6 +28,13 @@ pub trait Exchange {
 
     /// Takes a part of a regular file. The implementation duplicates the descriptor if it keeps it.
     fn send_file(&mut self, file: FileSpan) -> Result<(), SendError>;
+
+    /// Takes a block that is to leave soon, unless that would mean waiting; the only call that the interpreter may be held for.
+    ///
+    /// Answers whether it was taken. If not, [`Exchange::send_data`] and [`Exchange::flush`] are the way.
+    fn offer(&mut self, _data: &[u8]) -> bool {
+        false
+    }
 
     /// Lets everything taken so far leave for the client.
     fn flush(&mut self) -> Result<(), SendError>;

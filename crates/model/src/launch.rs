@@ -165,6 +165,8 @@ pub struct Worker {
     pub limits: Limits,
     /// How long it waits for httpd to take more of an answer, or to send what it promised, in milliseconds; 0 is for ever.
     pub socket_timeout: u64,
+    /// How long a block of an answer may wait for the next one, in milliseconds; 0 is not at all.
+    pub flush_delay: u64,
     /// The kernel's buffer for what it sends to httpd, in bytes; 0 is the kernel's choice.
     pub send_buffer: usize,
     /// The longest header line of an answer, in bytes.

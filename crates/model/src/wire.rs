@@ -218,6 +218,11 @@ fn frame(into: &mut Vec<u8>, kind: u8, payload: impl FnOnce(&mut Vec<u8>)) {
     let start = into.len();
     into.extend_from_slice(&[kind, 0, 0, 0, 0, 0, 0, 0]);
     payload(into);
+    set_length(into, start);
+}
+
+/// Lets the frame at `start` reach to the end.
+fn set_length(into: &mut [u8], start: usize) {
     let length = u32::try_from(into.len() - start - HEADER).unwrap_or(u32::MAX).to_le_bytes();
     if let Some(place) = into.get_mut(start + 4..start + HEADER) {
         place.copy_from_slice(&length);
@@ -336,6 +341,26 @@ impl<'a> Call<'a> {
             environ,
         })
     }
+}
+
+/// Appends data and a wish to flush. If the frame of earlier data at `open` is still the last one but for such a wish, the data
+/// joins it. Answers where the frame begins.
+pub fn join_data(into: &mut Vec<u8>, open: Option<usize>, data: &[u8]) -> usize {
+    let start = match open.filter(|start| start + HEADER < into.len().saturating_sub(HEADER)) {
+        Some(start) => {
+            into.truncate(into.len() - HEADER);
+            into.extend_from_slice(data);
+            set_length(into, start);
+            start
+        }
+        None => {
+            let start = into.len();
+            ToServer::Data(data).write(into);
+            start
+        }
+    };
+    ToServer::Flush.write(into);
+    start
 }
 
 impl<'a> ToServer<'a> {

@@ -146,3 +146,24 @@ fn damaged_frames_never_panic() {
         }
     }
 }
+
+#[test]
+fn data_joins_data_that_did_not_leave() {
+    let mut bytes = Vec::new();
+    ToServer::Want(7).write(&mut bytes);
+    let open = join_data(&mut bytes, None, b"one");
+    assert_eq!(join_data(&mut bytes, Some(open), b" and two"), open);
+    let other = join_data(&mut bytes, None, b"three");
+    let mut frames = Vec::new();
+    let mut rest = &bytes[..];
+    while let Some((header, tail)) = rest.split_first_chunk::<HEADER>() {
+        let header = Header::parse(*header).unwrap();
+        let (payload, tail) = tail.split_at(header.length);
+        frames.push(ToServer::parse(header, payload).unwrap());
+        rest = tail;
+    }
+    let (first, second) = (ToServer::Data(b"one and two"), ToServer::Data(b"three"));
+    assert_eq!(frames, [ToServer::Want(7), first, ToServer::Flush, second, ToServer::Flush]);
+    let again = join_data(&mut bytes, Some(other + 1000), b"x");
+    assert!(again > other, "what is not there any more is not joined");
+}

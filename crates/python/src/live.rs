@@ -136,6 +136,12 @@ impl Live {
         if flush == Flush::Now { exchange.flush() } else { Ok(()) }
     }
 
+    /// Gives the server a block that it sends soon, if it takes it without waiting.
+    pub fn offer(&self, data: &[u8]) -> bool {
+        // Whoever has the lock may be waiting for the client.
+        self.port.try_lock().is_ok_and(|mut port| port.exchange().is_some_and(|exchange| exchange.offer(data)))
+    }
+
     /// Sends the head if it is given, then several pieces. Call without an interpreter.
     pub fn send_all(&self, head: Option<&HeadBuffer>, pieces: &[&[u8]]) -> Result<(), SendError> {
         let mut port = lock(&self.port);

@@ -271,6 +271,9 @@ fn iterate<'i>(run: &Run<'i, '_>, result: &Object<'i>) -> Result<Remainder, Stop
             (head, answer.take(data.len()), answer.is_whole())
         };
         let data = data.get(..allowed).unwrap_or_default();
+        if head.is_none() && !data.is_empty() && !whole && run.live.offer(data) {
+            continue;
+        }
         if head.is_some() || !data.is_empty() {
             let flush = if whole { Flush::Later } else { Flush::Now };
             send(run, || run.live.send(head.as_ref(), data, flush))?;

@@ -8,6 +8,7 @@ mod connection;
 mod control;
 mod exchange;
 mod host;
+mod outbox;
 mod reception;
 
 use crate::preload;

@@ -9,7 +9,7 @@ use model::launch::Worker;
 use model::wire::{HEADER, Header, KEY_LENGTH, ToWorker, WireError};
 use std::hint::black_box;
 use std::io;
-use std::os::fd::AsFd;
+use std::sync::Arc;
 use unix::callback::{Private, is_forked};
 use unix::connection::{Wait, peek, receive, send, set_send_buffer, set_timeout, shut_down, stop_receiving};
 
@@ -23,7 +23,8 @@ const LONGEST_HELLO: usize = 256;
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    socket: Private,
+    /// Whose answer is being sent, and whoever else sends for it, keeps it open.
+    socket: Arc<Private>,
     /// What arrived and was not used yet.
     inbox: Vec<u8>,
     /// Whether the right key was shown.
@@ -50,17 +51,18 @@ impl Connection {
     pub(crate) fn new(socket: Private, settings: &Worker) -> io::Result<Self> {
         set_timeout(&socket, settings.socket_timeout)?;
         set_send_buffer(&socket, settings.send_buffer)?;
+        let socket = Arc::new(socket);
         Ok(Self { socket, inbox: Vec::new(), welcome: false, is_meant: false, watched: false })
     }
 
-    /// For those who wait for it.
-    pub(crate) fn socket(&self) -> &impl AsFd {
+    /// For those who wait for it or send over it.
+    pub(crate) fn socket(&self) -> &Arc<Private> {
         &self.socket
     }
 
     /// Takes nothing more than what has arrived: whoever sends more knows that it was not received.
     pub(crate) fn stop_receiving(&self) {
-        stop_receiving(&self.socket);
+        stop_receiving(&*self.socket);
     }
 
     /// Whether something arrived that was not used yet.
@@ -93,7 +95,7 @@ impl Connection {
         still_ours()?;
         let start = self.inbox.len();
         self.inbox.resize(start + CHUNK, 0);
-        let received = receive(&self.socket, self.inbox.get_mut(start..).unwrap_or_default(), wait);
+        let received = receive(&*self.socket, self.inbox.get_mut(start..).unwrap_or_default(), wait);
         self.inbox.truncate(start + received.as_ref().map_or(0, |length| *length));
         received
     }
@@ -139,7 +141,7 @@ impl Connection {
         let mut filled = 0;
         while let Some(room) = rest.get_mut(filled..).filter(|room| !room.is_empty()) {
             still_ours()?;
-            match receive(&self.socket, room, Wait::Allowed)? {
+            match receive(&*self.socket, room, Wait::Allowed)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 length => filled += length,
             }
@@ -174,7 +176,7 @@ impl Connection {
             place = *found;
             HEADER
         } else {
-            match peek(&self.socket, &mut place) {
+            match peek(&*self.socket, &mut place) {
                 Ok(0) => return true,
                 Ok(length) => length,
                 Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
@@ -190,7 +192,7 @@ impl Connection {
         let result = loop {
             match data.get(sent..) {
                 None | Some([]) => break Ok(()),
-                Some(rest) => match send(&self.socket, rest, wait) {
+                Some(rest) => match send(&*self.socket, rest, wait) {
                     Ok(length) => sent += length,
                     Err(error) => break Err(error),
                 },
@@ -200,20 +202,12 @@ impl Connection {
         data.shrink_to(KEPT);
         result
     }
-
-    /// Sends a frame with a descriptor.
-    pub(crate) fn send_with(&self, frame: &mut Vec<u8>, descriptor: i32) -> io::Result<()> {
-        still_ours()?;
-        let sent = unix::connection::send_with(&self.socket, frame, descriptor)?;
-        frame.drain(..sent);
-        self.send(frame, Wait::Allowed)
-    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         // Processes that the application forked may still have a copy.
-        shut_down(&self.socket);
+        shut_down(&*self.socket);
     }
 }
 

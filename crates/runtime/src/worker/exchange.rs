@@ -2,6 +2,7 @@
 //! The server's side of a request that came over a connection.
 
 use super::connection::Connection;
+use super::outbox::{GATHERED, Outbox};
 use model::event::Level;
 use model::exchange::{Exchange, FileSpan, Head, Outcome, ReadError, SendError};
 use model::wire::{Failure, LONGEST_HEAD, ToServer, ToWorker};
@@ -10,8 +11,6 @@ use std::time::{Duration, Instant};
 use unix::callback::is_forked;
 use unix::connection::Wait;
 
-/// An answer is passed on when this much is gathered.
-const GATHERED: usize = 64 << 10;
 /// The most of a body that is asked for at once.
 const WANTED: usize = 256 << 10;
 /// How often an answer that is being sent looks whether its client has gone.
@@ -33,14 +32,11 @@ pub(crate) enum HeadState {
 /// An [`Exchange`] over a connection.
 pub(crate) struct SocketExchange<'c> {
     connection: &'c mut Connection,
-    /// Frames that did not leave yet.
-    out: &'c mut Vec<u8>,
+    outbox: &'c Outbox,
     /// The payload of the last frame.
     payload: Vec<u8>,
     header_limit: usize,
     pub(crate) head: HeadState,
-    /// Whether the connection is of no use any more.
-    broken: bool,
     /// Log lines that were left out.
     lost: u32,
     /// When it was last looked whether the client has gone.
@@ -48,33 +44,19 @@ pub(crate) struct SocketExchange<'c> {
 }
 
 impl<'c> SocketExchange<'c> {
-    pub(crate) fn new(connection: &'c mut Connection, out: &'c mut Vec<u8>, header_limit: usize) -> Self {
-        out.clear();
+    pub(crate) fn new(connection: &'c mut Connection, outbox: &'c Outbox, header_limit: usize) -> Self {
+        outbox.begin(connection.socket());
         let head = HeadState::Missing;
-        Self {
-            connection,
-            out,
-            payload: Vec::new(),
-            header_limit,
-            head,
-            broken: false,
-            lost: 0,
-            looked: Instant::now(),
-        }
-    }
-
-    fn sent(&mut self, result: io::Result<()>) -> Result<(), SendError> {
-        self.broken |= result.is_err();
-        result.map_err(|_| SendError::ClientGone)
+        Self { connection, outbox, payload: Vec::new(), header_limit, head, lost: 0, looked: Instant::now() }
     }
 
     /// Lets everything leave.
-    fn push(&mut self) -> Result<(), SendError> {
-        if self.broken {
-            return Err(SendError::ClientGone);
-        }
-        let result = self.connection.send(self.out, Wait::Allowed);
-        self.sent(result)
+    fn push(&self) -> Result<(), SendError> {
+        self.outbox.push(Wait::Allowed).map_err(|_| SendError::ClientGone)
+    }
+
+    fn write(&self, frame: &ToServer<'_>) {
+        self.outbox.add(|frames| frame.write(frames));
     }
 
     /// Looks now and then whether the client has gone.
@@ -89,7 +71,7 @@ impl<'c> SocketExchange<'c> {
 
     fn ready_for_answer(&self) -> Result<(), SendError> {
         match self.head {
-            _ if self.broken => Err(SendError::ClientGone),
+            _ if self.outbox.is_broken() => Err(SendError::ClientGone),
             HeadState::Sent => Ok(()),
             HeadState::Missing | HeadState::Refused => Err(SendError::Failed),
         }
@@ -106,21 +88,23 @@ impl<'c> SocketExchange<'c> {
             Outcome::ClientGone => failed(Failure::ClientGone),
         };
         self.tell_lost();
-        end.write(self.out);
-        self.push().is_ok()
+        self.write(&end);
+        let sent = self.push();
+        self.outbox.end();
+        sent.is_ok()
     }
 
     fn tell_lost(&mut self) {
         if self.lost > 0 {
             let line = format!("{} lines of this request's log were lost: nobody took them in time", self.lost);
-            ToServer::Log { level: Level::Warning, line: line.as_bytes() }.write(self.out);
+            self.write(&ToServer::Log { level: Level::Warning, line: line.as_bytes() });
             self.lost = 0;
         }
     }
 
     fn received(&mut self, into: &mut [u8]) -> Result<usize, ReadError> {
         let most = into.len().min(WANTED);
-        ToServer::Want(u32::try_from(most).unwrap_or(u32::MAX)).write(self.out);
+        self.write(&ToServer::Want(u32::try_from(most).unwrap_or(u32::MAX)));
         self.push().map_err(|_| ReadError::ClientGone)?;
         let lost = |error: io::Error| match error.kind() {
             io::ErrorKind::WouldBlock => ReadError::TimedOut,
@@ -138,11 +122,11 @@ impl<'c> SocketExchange<'c> {
             Ok(ToWorker::BodyFailed(error)) => Err(error),
             Ok(ToWorker::Abort) => Err(ReadError::ClientGone),
             Ok(ToWorker::Hello { .. } | ToWorker::Call(_)) => {
-                self.broken = true;
+                self.outbox.give_up();
                 Err(ReadError::ClientGone)
             }
             Err(error) => {
-                self.broken = true;
+                self.outbox.give_up();
                 Err(error)
             }
         }
@@ -159,7 +143,7 @@ fn too_long<'h>(head: &Head<'h>, limit: usize) -> Option<&'h [u8]> {
 
 impl Exchange for SocketExchange<'_> {
     fn read_body(&mut self, into: &mut [u8]) -> Result<usize, ReadError> {
-        if self.broken {
+        if self.outbox.is_broken() {
             return Err(ReadError::ClientGone);
         }
         if into.is_empty() {
@@ -169,22 +153,28 @@ impl Exchange for SocketExchange<'_> {
     }
 
     fn send_head(&mut self, head: &Head<'_>) -> Result<(), SendError> {
-        let before = self.out.len();
         let limit = self.header_limit;
         let long = too_long(head, limit).map(|name| {
             let name = String::from_utf8_lossy(name);
             format!("header '{name}' of the answer is too long: a line may have {limit} bytes (header-buffer-size)")
         });
+        let mut length = 0;
         if long.is_none() {
             let headers = head.headers.to_vec();
-            ToServer::Head { status: head.status, reason: head.reason, headers }.write(self.out);
+            let frame = ToServer::Head { status: head.status, reason: head.reason, headers };
+            self.outbox.add(|frames| {
+                let before = frames.len();
+                frame.write(frames);
+                length = frames.len() - before;
+                if length > LONGEST_HEAD {
+                    frames.truncate(before);
+                }
+            });
         }
-        let length = self.out.len() - before;
         let long = long.or_else(|| {
             (length > LONGEST_HEAD).then(|| format!("the headers of the answer are too long: {length} bytes"))
         });
         if let Some(line) = long {
-            self.out.truncate(before);
             self.head = HeadState::Refused;
             self.log(Level::Error, line.as_bytes());
             return Err(SendError::Failed);
@@ -196,8 +186,8 @@ impl Exchange for SocketExchange<'_> {
     fn send_data(&mut self, data: &[u8]) -> Result<(), SendError> {
         self.ready_for_answer()?;
         for part in data.chunks(GATHERED) {
-            ToServer::Data(part).write(self.out);
-            if self.out.len() >= GATHERED {
+            self.write(&ToServer::Data(part));
+            if self.outbox.length() >= GATHERED {
                 self.push()?;
             }
         }
@@ -206,16 +196,17 @@ impl Exchange for SocketExchange<'_> {
 
     fn send_file(&mut self, file: FileSpan) -> Result<(), SendError> {
         self.ready_for_answer()?;
-        // On its own, so that the descriptor comes with the first byte of the frame.
-        self.push()?;
-        ToServer::File { offset: file.offset, length: file.length }.write(self.out);
-        let result = self.connection.send_with(self.out, file.descriptor);
-        self.sent(result)
+        let frame = ToServer::File { offset: file.offset, length: file.length };
+        self.outbox.push_with(&frame, file.descriptor).map_err(|_| SendError::ClientGone)
+    }
+
+    fn offer(&mut self, data: &[u8]) -> bool {
+        self.head == HeadState::Sent && self.outbox.offer(data)
     }
 
     fn flush(&mut self) -> Result<(), SendError> {
         self.ready_for_answer()?;
-        ToServer::Flush.write(self.out);
+        self.write(&ToServer::Flush);
         self.push()?;
         self.look()
     }
@@ -224,22 +215,17 @@ impl Exchange for SocketExchange<'_> {
         if is_forked() {
             return python::process::log(level, line);
         }
-        if self.out.len() > LOG_LIMIT {
+        if self.outbox.length() > LOG_LIMIT {
             self.lost += 1;
             return;
         }
         self.tell_lost();
-        ToServer::Log { level, line }.write(self.out);
+        self.write(&ToServer::Log { level, line });
         // At once, because the process may not live to the end of the request; but a slow client holds up no logging.
-        if !self.broken {
-            match self.connection.send(self.out, Wait::Never) {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.broken = true,
-                _ => {}
-            }
-        }
+        let _who_goes_on_finds_out = self.outbox.push(Wait::Never);
     }
 
     fn is_aborted(&self) -> bool {
-        self.broken || self.connection.is_aborted()
+        self.outbox.is_broken() || self.connection.is_aborted()
     }
 }

@@ -6,6 +6,7 @@
 
 use super::connection::{Connection, Next};
 use super::exchange::{HeadState, SocketExchange};
+use super::outbox::{Flusher, Outbox};
 use model::embedded::{Entry, Text};
 use model::exchange::Outcome;
 use model::launch::Worker;
@@ -50,6 +51,7 @@ pub(crate) struct Reception {
     parked: Mutex<Parked>,
     stopping: AtomicBool,
     stop: Once,
+    flusher: &'static Flusher,
     /// How many threads there are.
     threads: AtomicUsize,
     /// Tells that all threads have ended.
@@ -77,6 +79,7 @@ impl Reception {
             parked: Mutex::new(Parked { connections: BTreeMap::new(), last: STOP }),
             stopping: AtomicBool::new(false),
             stop,
+            flusher: Flusher::new(settings.flush_delay),
             threads: AtomicUsize::new(0),
             empty: Once::new()?,
         })
@@ -128,12 +131,12 @@ impl Reception {
     }
 
     fn work(&self, process: &'static Process) {
-        let mut buffers = Buffers::default();
+        let (mut buffers, outbox) = (Buffers::default(), self.flusher.outbox());
         while !self.is_stopping() {
             // A panic has been logged, and costs the connection.
             guard("request thread", || {
                 if let Some(connection) = self.next() {
-                    self.converse(process, connection, &mut buffers);
+                    self.converse(process, connection, &outbox, &mut buffers);
                 }
             });
         }
@@ -186,7 +189,7 @@ impl Reception {
         let oldest = if parked.connections.len() >= MOST_IDLE { parked.connections.pop_first() } else { None };
         // Before anybody can find it ready, it has to be here.
         let known = std::mem::replace(&mut connection.watched, true);
-        let waits = self.watched.wait_once_for(connection.socket(), name, known);
+        let waits = self.watched.wait_once_for(&**connection.socket(), name, known);
         if waits.is_ok() {
             parked.connections.insert(name, (connection, Instant::now()));
         }
@@ -196,7 +199,7 @@ impl Reception {
         }
     }
 
-    fn converse(&self, process: &'static Process, mut connection: Connection, buffers: &mut Buffers) {
+    fn converse(&self, process: &'static Process, mut connection: Connection, outbox: &Outbox, buffers: &mut Buffers) {
         loop {
             match connection.next(self.settings, &mut buffers.payload) {
                 Next::Close => return,
@@ -206,7 +209,7 @@ impl Reception {
                         return refuse(&connection, &mut buffers.out);
                     }
                     Ok(ToWorker::Call(call)) => {
-                        let reusable = self.run(process, &call, &mut connection, &mut buffers.out);
+                        let reusable = self.run(process, &call, &mut connection, outbox);
                         if !reusable {
                             return;
                         }
@@ -239,7 +242,7 @@ impl Reception {
     }
 
     /// Runs a request. Answers whether the connection can be used for another one.
-    fn run(&self, process: &Process, call: &Call<'_>, connection: &mut Connection, out: &mut Vec<u8>) -> bool {
+    fn run(&self, process: &Process, call: &Call<'_>, connection: &mut Connection, outbox: &Outbox) -> bool {
         let environ: Vec<_> = call.environ.iter().map(entry).collect();
         let job = Job {
             application_group: call.application_group,
@@ -255,7 +258,7 @@ impl Reception {
             resource: call.resource,
             record: None,
         };
-        let mut exchange = SocketExchange::new(connection, out, self.settings.header_limit);
+        let mut exchange = SocketExchange::new(connection, outbox, self.settings.header_limit);
         let outcome = guard("handle", || call::handle(process, &job, &mut exchange));
         if unix::callback::is_forked() {
             // The application forked and let the copy return. The answer is its parent's.

@@ -334,3 +334,63 @@ fn times_tell_where_a_request_waited() {
         worker.stop();
     });
 }
+
+#[test]
+fn blocks_that_come_fast_wait_for_one_another() {
+    each(|python| {
+        // For ten minutes, so that the first one leaves at once and the others at the end, or one by one.
+        for (delay, flushes) in [(600_000, 2), (0, 50)] {
+            let mut group = Group::new(python);
+            group.settings.flush_delay = delay;
+            let script = group.script(
+                "blocks.wsgi",
+                "def application(environ, start_response):
+    start_response('200 OK', [])
+    return (b'%d ' % number for number in range(50))
+",
+            );
+            let worker = group.start();
+            let answer = Caller::new(&group).call(Request::to(&script));
+            let expected: String = (0..50).map(|number| format!("{number} ")).collect();
+            assert_eq!((answer.end, answer.text(), answer.flushes), (End::Complete, expected.as_str(), flushes));
+            worker.stop();
+        }
+    });
+}
+
+#[test]
+fn no_block_waits_for_an_application_that_takes_its_time() {
+    each(|python| {
+        let mut group = Group::new(python);
+        group.settings.flush_delay = 100;
+        let script = group.script(
+            "slow.wsgi",
+            "import os, time
+def application(environ, start_response):
+    start_response('200 OK', [])
+    for gate in '1', '2':
+        yield b'first'
+        yield b'second'
+        end = time.monotonic() + 30
+        while not os.path.exists(environ['X'] + gate):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+",
+        );
+        let worker = group.start();
+        let mut caller = Caller::new(&group);
+        let gate = group.directory.join("gate").to_str().unwrap().to_owned();
+        let mut request = Request { environ: vec![("X".to_owned(), gate.clone())], ..Request::to(&script) };
+        caller.send(&request);
+        for number in 1..=2 {
+            let all = "firstsecond".len() * number;
+            assert!(
+                !caller.until(&mut request, |answer| answer.data.len() == all),
+                "both are here before the gate opens"
+            );
+            fs::write(format!("{gate}{number}"), "").unwrap();
+        }
+        assert_eq!(caller.finish(request).end, End::Complete);
+        worker.stop();
+    });
+}

@@ -76,6 +76,7 @@ impl Group {
             shutdown_milliseconds: 3000,
             limits: Limits::default(),
             socket_timeout: 10_000,
+            flush_delay: 5,
             send_buffer: 0,
             header_limit: 32_768,
             server_version: [2, 4, 57],

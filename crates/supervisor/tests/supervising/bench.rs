@@ -286,6 +286,7 @@ fn worker(group: &str) -> Worker {
         shutdown_milliseconds: 1000,
         limits: Limits::default(),
         socket_timeout: 1000,
+        flush_delay: 5,
         send_buffer: 0,
         header_limit: 8190,
         server_version: [2, 4, 0],
