@@ -15,6 +15,7 @@ use model::daemon::{Group, GroupOptions};
 use model::directive::Origin;
 use model::event::Event;
 use model::launch::Plan;
+use model::supervision::SLACK;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -193,7 +194,7 @@ fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> i
         pid: 0,
         started: Instant::now(),
         failures: 0,
-        patience: Duration::from_millis(patience) + Duration::from_secs(1),
+        patience: Duration::from_millis(patience) + 2 * SLACK,
         user: if unix::accounts::is_root() { process::user().0 } else { unix::accounts::own().0 },
     };
     Ok((Inherited { channels, board: copy, shape }, generation))

@@ -4,6 +4,7 @@
 //! Nothing here reads a clock: a [`Moment`] is the time since the supervisor began, and whoever calls says which it is.
 
 use crate::admission::How;
+use crate::launch::Patience;
 use std::time::Duration;
 
 /// The time since the supervisor began.
@@ -21,6 +22,10 @@ pub const SHORT: Duration = Duration::from_secs(1);
 pub const SERVICE_DELAY: Duration = Duration::from_secs(1);
 /// Somebody else killed it, which says nothing about the next one.
 const KILLED: How = How::Signal(9);
+/// How much longer than it may a process takes to end before it is killed.
+pub const SLACK: Duration = Duration::from_secs(1);
+/// Requests may take no longer.
+pub const AT_ONCE: Patience = Patience(Some(Duration::ZERO));
 /// How long a killed process is waited for while the supervisor ends.
 pub const BURIAL: Duration = Duration::from_secs(5);
 
@@ -29,8 +34,8 @@ pub const BURIAL: Duration = Duration::from_secs(5);
 pub enum Action {
     /// Start a process.
     Start,
-    /// Tell the process to end.
-    Stop,
+    /// Tell the process to end, after its requests have had so long.
+    Stop(Patience),
     /// Kill the process and all of its process group; it ends in this way.
     Kill(How),
 }
@@ -142,11 +147,12 @@ impl Place {
         }
     }
 
-    /// The process is going to end by itself.
-    pub fn leaves(&mut self, now: Moment) {
+    /// The process is going to end by itself, after its requests have had so long.
+    pub fn leaves(&mut self, now: Moment, patience: Patience) {
         if let State::Starting(_) | State::Ready(_) = self.state {
             let ready = self.state.process().flatten();
-            self.state = State::Leaving(ready, self.terms.shutdown.map(|patience| now + patience), How::Overdue);
+            let due = patience.0.zip(self.terms.shutdown).map(|(requests, python)| now + requests + python + SLACK);
+            self.state = State::Leaving(ready, due, How::Overdue);
         }
     }
 
@@ -199,8 +205,8 @@ impl Place {
                 None
             }
             State::Starting(_) | State::Ready(_) => {
-                self.leaves(now);
-                Some(Action::Stop)
+                self.leaves(now, AT_ONCE);
+                Some(Action::Stop(AT_ONCE))
             }
             _ => None,
         }
@@ -353,11 +359,11 @@ mod tests {
     #[test]
     fn closing_stops_then_kills_then_gives_up() {
         let mut place = running(Some(at(3000)));
-        assert_eq!(place.close(at(100)), Some(Action::Stop));
-        assert_eq!((place.close(at(101)), place.due(), place.act(at(3099))), (None, Some(at(3100)), None));
-        assert_eq!(place.act(at(3100)), Some(Action::Kill(How::Overdue)));
+        assert_eq!(place.close(at(100)), Some(Action::Stop(AT_ONCE)));
+        assert_eq!((place.close(at(101)), place.due(), place.act(at(4099))), (None, Some(at(4100)), None));
+        assert_eq!(place.act(at(4100)), Some(Action::Kill(How::Overdue)));
         assert!(!place.is_closed());
-        assert_eq!(place.act(at(3100) + BURIAL), None);
+        assert_eq!(place.act(at(4100) + BURIAL), None);
         assert!(place.is_closed());
     }
 
@@ -365,7 +371,7 @@ mod tests {
     fn closing_ends_with_the_process() {
         let mut place = running(None);
         place.ready(at(1));
-        assert_eq!(place.close(at(2)), Some(Action::Stop));
+        assert_eq!(place.close(at(2)), Some(Action::Stop(AT_ONCE)));
         assert_eq!((place.due(), place.act(at(9_999_999))), (None, None), "no patience is for ever");
         assert_eq!(place.ended(at(9_999_999), CLEAN), None);
         assert!(place.is_closed());
@@ -378,11 +384,11 @@ mod tests {
     #[test]
     fn a_process_that_should_have_ended_is_killed_and_replaced() {
         let mut place = running(Some(at(500)));
-        place.leaves(at(1000));
-        place.leaves(at(1400));
-        assert_eq!((place.act(at(1499)), place.act(at(1500))), (None, Some(Action::Kill(How::Overdue))));
+        place.leaves(at(1000), Patience(Some(at(7000))));
+        place.leaves(at(1400), AT_ONCE);
+        assert_eq!((place.act(at(9499)), place.act(at(9500))), (None, Some(Action::Kill(How::Overdue))));
         assert_eq!(place.due(), None);
-        assert_eq!(place.ended(at(1501), FAILURE), Some(FIRST_DELAY));
+        assert_eq!(place.ended(at(9501), FAILURE), Some(FIRST_DELAY));
         let mut place = running(None);
         place.condemn(at(7), How::Misbehaved);
         assert_eq!(place.act(at(7)), Some(Action::Kill(How::Misbehaved)));
@@ -416,24 +422,24 @@ mod tests {
             place
         };
         let mut failed = start();
-        failed.leaves(at(4000));
-        assert_eq!((failed.act(at(5000)), failed.act(at(13_000))), (None, Some(Action::Kill(How::Overdue))));
+        failed.leaves(at(4000), AT_ONCE);
+        assert_eq!((failed.act(at(5000)), failed.act(at(14_000))), (None, Some(Action::Kill(How::Overdue))));
         let mut closed = start();
-        assert_eq!(closed.close(at(1000)), Some(Action::Stop));
-        assert_eq!((closed.act(at(9999)), closed.act(at(10_000))), (None, Some(Action::Kill(How::Overdue))));
+        assert_eq!(closed.close(at(1000)), Some(Action::Stop(AT_ONCE)));
+        assert_eq!((closed.act(at(10_999)), closed.act(at(11_000))), (None, Some(Action::Kill(How::Overdue))));
     }
 
     #[test]
     fn only_a_process_that_was_ready_serves() {
         let mut place = running(None);
         assert!(!place.serves());
-        place.leaves(at(1));
+        place.leaves(at(1), AT_ONCE);
         assert!(!place.serves(), "it leaves without ever having been ready");
         place.ended(at(2), FAILURE);
         place.act(at(1000));
         place.ready(at(1000));
         assert!(place.serves());
-        place.leaves(at(1001));
+        place.leaves(at(1001), Patience(None));
         assert!(place.serves(), "it finishes its requests");
         place.ended(at(1002), CLEAN);
         assert!(!place.serves());

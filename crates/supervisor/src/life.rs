@@ -9,7 +9,7 @@ use crate::worker::{Said, Trouble, Worker};
 use model::admission::How;
 use model::event::{Event, Level};
 use model::launch::{self, control};
-use model::supervision::Moment;
+use model::supervision::{AT_ONCE, Moment};
 use std::os::fd::AsFd;
 use std::time::Duration;
 use unix::children::{self, End, MemoryKills};
@@ -129,18 +129,22 @@ impl Supervisor {
                 }
             }
             Said::Failed(reason) => {
-                seat.leaves(now);
+                seat.leaves(now, AT_ONCE);
                 let event = Event::WorkerUnfit { process_group, reason: reason.clone() };
                 self.explain(number, pid, &event, reason);
             }
-            Said::Leaving(reason) => {
-                seat.leaves(now);
+            // Nothing is done about it yet.
+            Said::Tired(reason) => {
+                self.journal.line(seat.group, Some(pid), Level::Info, &format!("worker is tired: {reason}"));
+            }
+            Said::Leaving(patience, reason) => {
+                seat.leaves(now, patience);
                 self.journal.line(seat.group, Some(pid), Level::Info, &format!("worker leaves: {reason}"));
             }
             Said::Line(level, line) => {
                 self.journal.pass((seat.group, pid), (&mut worker.allowance, now), level, &line);
             }
-            Said::End => seat.leaves(now),
+            Said::End => seat.leaves(now, AT_ONCE),
             Said::Nonsense(problem) => {
                 seat.condemn(now, How::Misbehaved);
                 let reason = format!("a worker does not keep to the protocol: {problem}");

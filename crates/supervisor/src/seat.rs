@@ -4,7 +4,7 @@
 use crate::board::wake;
 use crate::worker::Worker;
 use model::admission::{self, Ending, How, Incarnation, State};
-use model::launch::{Group, control};
+use model::launch::{Group, Patience, control};
 use model::supervision::{Moment, Place, Terms, Work};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -103,9 +103,9 @@ impl Seat {
         counts
     }
 
-    /// The worker is going to end by itself.
-    pub fn leaves(&mut self, now: Moment) {
-        self.place.leaves(now);
+    /// The worker is going to end by itself, after its requests have had so long.
+    pub fn leaves(&mut self, now: Moment, patience: Patience) {
+        self.place.leaves(now, patience);
         self.show(State::Leaving);
     }
 
@@ -115,8 +115,8 @@ impl Seat {
         self.show(State::Leaving);
     }
 
-    /// The supervisor wants no workers any more.
-    pub fn stop(&mut self, now: Moment) {
+    /// The worker is to end, after its requests have had so long.
+    pub fn stop(&mut self, now: Moment, patience: Patience) {
         self.show(State::Leaving);
         let Some(worker) = &mut self.worker else { return };
         worker.stopped = true;
@@ -125,7 +125,7 @@ impl Seat {
             self.place.condemn(now, KILLED);
         } else {
             // One that cannot be told sees the end of its socket.
-            let _ = worker.tell(control::STOP, b"", None);
+            let _ = worker.tell(control::STOP, &patience.to_bytes(), None);
         }
     }
 

@@ -167,7 +167,7 @@ impl Supervisor {
             match action {
                 Some(Action::Start) => self.start(seat),
                 Some(Action::Kill(how)) => self.kill(seat, how),
-                Some(Action::Stop) | None => {}
+                Some(Action::Stop(_)) | None => {}
             }
         }
     }
@@ -207,8 +207,8 @@ impl Supervisor {
         self.journal.own(Level::Info, &format!("supervisor of generation {} ends its workers", self.generation));
         let now = self.now();
         for seat in &mut self.seats {
-            if seat.place.close(now) == Some(Action::Stop) {
-                seat.stop(now);
+            if let Some(Action::Stop(patience)) = seat.place.close(now) {
+                seat.stop(now, patience);
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::lines::Lines;
 use model::BUILD_ID;
 use model::admission::{Ending, How, Incarnation, signal_name};
 use model::event::Level;
-use model::launch::control;
+use model::launch::{Patience, control};
 use model::supervision::{Allowance, Moment};
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,8 +42,10 @@ pub enum Said {
     Ready,
     /// It cannot work.
     Failed(String),
-    /// It finishes its requests and ends.
-    Leaving(String),
+    /// It wants to be replaced, and goes on until it is told to end.
+    Tired(String),
+    /// It finishes its requests within that time and ends.
+    Leaving(Patience, String),
     /// A line for the log.
     Line(Level, Vec<u8>),
     /// It will say nothing more.
@@ -158,10 +160,14 @@ impl Worker {
                 self.phase = Phase::Last;
                 Said::Failed(text(content))
             }
-            (control::LEAVING, Phase::Told | Phase::Ready) => {
-                self.phase = Phase::Last;
-                Said::Leaving(text(content))
-            }
+            (control::TIRED, Phase::Ready) => Said::Tired(text(content)),
+            (control::LEAVING, Phase::Told | Phase::Ready) => match Patience::take(content) {
+                Some((patience, reason)) => {
+                    self.phase = Phase::Last;
+                    Said::Leaving(patience, text(reason))
+                }
+                None => Said::Nonsense("it leaves without a time".to_owned()),
+            },
             (control::LOG, _) => match content.split_first().map(|(level, line)| (Level::numbered(*level), line)) {
                 Some((Some(level), line)) => Said::Line(level, line.to_vec()),
                 _ => Said::Nonsense("a line without a level".to_owned()),
@@ -295,12 +301,15 @@ mod tests {
         let mut buffer = vec![0; 1000];
         say(&other, control::HELLO, BUILD_ID.as_bytes());
         say(&other, control::READY, b"");
-        say(&other, control::LEAVING, b"a newer script");
+        let patience = Patience(Some(Duration::from_secs(3)));
+        say(&other, control::TIRED, b"old");
+        say(&other, control::LEAVING, &[&patience.to_bytes()[..], b"a newer script"].concat());
         say(&other, control::LOG, b"\x05late");
-        say(&other, control::LEAVING, b"");
-        let said: Vec<_> = (0..5).filter_map(|_| worker.hear(&mut buffer)).collect();
+        say(&other, control::TIRED, b"");
+        let said: Vec<_> = (0..6).filter_map(|_| worker.hear(&mut buffer)).collect();
         let line = Said::Line(Level::Notice, b"late".to_vec());
-        assert_eq!(said.get(2..4).unwrap(), [Said::Leaving("a newer script".to_owned()), line]);
+        let leaving = Said::Leaving(patience, "a newer script".to_owned());
+        assert_eq!(said.get(2..5).unwrap(), [Said::Tired("old".to_owned()), leaving, line]);
         assert!(matches!(said.last(), Some(Said::Nonsense(_))) && worker.was_ready);
     }
 
@@ -310,6 +319,7 @@ mod tests {
             (control::HELLO, &b"other"[..]),
             (control::READY, b""),
             (control::LEAVING, b""),
+            (control::TIRED, b""),
             (control::LOG, b""),
             (99, b""),
             (control::LOG, b"\x63x"),

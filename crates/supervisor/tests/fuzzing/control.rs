@@ -11,7 +11,7 @@ use crate::subject::Subject;
 use crate::worker::{Said, Worker};
 use model::BUILD_ID;
 use model::event::Level;
-use model::launch::control;
+use model::launch::{Patience, control};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use unix::children::MemoryKills;
@@ -47,7 +47,7 @@ pub fn check(input: &[u8], subject: Subject) {
         };
         let expected = before.understood(kind, &content);
         let length = match &said {
-            Said::Nonsense(text) | Said::Failed(text) | Said::Leaving(text) => text.len(),
+            Said::Nonsense(text) | Said::Failed(text) | Said::Leaving(_, text) | Said::Tired(text) => text.len(),
             _ => 0,
         };
         assert!(length <= content.len() * 3 + 200, "{length} bytes about {}", content.len());
@@ -111,8 +111,14 @@ impl Before {
                 Some(Said::Failed(String::from_utf8_lossy(content).into_owned()))
             }
             control::LEAVING if self.hello && !self.failed && !self.leaving => {
+                let (time, reason) = content.split_first_chunk::<8>()?;
+                let time = u64::from_le_bytes(*time);
                 self.leaving = true;
-                Some(Said::Leaving(String::from_utf8_lossy(content).into_owned()))
+                let patience = Patience((time < u64::MAX).then(|| Duration::from_millis(time)));
+                Some(Said::Leaving(patience, String::from_utf8_lossy(reason).into_owned()))
+            }
+            control::TIRED if self.ready && !self.leaving => {
+                Some(Said::Tired(String::from_utf8_lossy(content).into_owned()))
             }
             control::LOG => {
                 let (level, line) = content.split_first()?;

@@ -3,13 +3,14 @@
 
 use model::BUILD_ID;
 use model::event::Level;
-use model::launch::{Worker, control};
+use model::launch::{Patience, Worker, control};
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 use unix::callback::Private;
 use unix::connection;
 
@@ -98,7 +99,7 @@ fn after(pretender: &mut Pretender, mode: &str) {
         }
         "leave" => {
             pretender.poked();
-            pretender.say(control::LEAVING, b"there is a newer script");
+            pretender.leave(3000, "there is a newer script");
             pretender.poked();
             pretender.stopped = true;
         }
@@ -132,6 +133,11 @@ impl Pretender {
         unix::message::send(&self.socket, &said, None).unwrap();
     }
 
+    fn leave(&mut self, milliseconds: u64, reason: &str) {
+        let patience = Patience(Some(Duration::from_millis(milliseconds)));
+        self.say(control::LEAVING, &[&patience.to_bytes()[..], reason.as_bytes()].concat());
+    }
+
     fn log(&mut self, level: Level, line: &str) {
         self.say(control::LOG, &[&[level as u8], line.as_bytes()].concat());
     }
@@ -162,9 +168,10 @@ impl Pretender {
                 self.log(Level::Debug, &told);
                 self.listener = Some(Private::new(listener));
             }
-            Some((&control::STOP, _)) => {
+            Some((&control::STOP, patience)) => {
                 self.stopped = true;
-                self.say(control::LEAVING, b"it was told to end");
+                let (Patience(patience), _) = Patience::take(patience).unwrap();
+                self.log(Level::Debug, &format!("told to end within {patience:?}"));
             }
             None => self.stopped = true,
             other => panic!("{other:?}"),
