@@ -12,7 +12,7 @@ use crate::apache::log;
 use crate::apache::process::{self, Parent};
 use crate::apache::server::Server;
 use crate::config::ServerConfig;
-use model::configuration::check::{check, registry};
+use model::configuration::check::{as_httpd, check, registry};
 use model::configuration::report::report;
 use model::configuration::{Accounts, Server as Written, User, View};
 use model::directive::Origin;
@@ -68,6 +68,9 @@ pub fn tell(parent: Parent, main: Server<'_>) {
         if let Some(server) = servers.get(server) {
             log::line(server, event.level(), event.to_string().as_bytes());
         }
+    }
+    if process::generation() == 0 {
+        as_httpd(&views, &Machine).iter().for_each(log::server_event);
     }
 }
 

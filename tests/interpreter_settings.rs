@@ -142,9 +142,9 @@ fn an_own_gil_needs_a_newer_python(mode: Mode) {
     let elsewhere = section("process-group=apart", "WSGIPerInterpreterGIL On") + "WSGIDaemonProcess apart";
     let httpd = site(mode, &python, &elsewhere).start();
     // The processes of that group say so, and only they.
-    httpd.expect_text("process group 'apart': WSGIRS0118");
+    httpd.expect(event::OWN_GIL_UNSUPPORTED);
     assert_eq!(ask(&httpd, "/s", "6 * 7"), "42");
-    httpd.wait_for_log("process group 'apart': WSGIRS0118");
+    httpd.wait_for_log("WSGIRS0118: process group 'apart'");
 }
 
 /// Intervals belong to GILs, so they tell who has one.

@@ -67,11 +67,11 @@ pub fn request_event(request: &Request<'_>, event: &Event) {
     request_line(request, event.level(), event.to_string().as_bytes());
 }
 
-/// Writes one line to the log of `server`.
+/// Writes one line to the log of `server`. As everywhere in httpd, a notice is not held back by the log level.
 pub fn line(server: &Server<'_>, level: Level, line: &[u8]) {
     // SAFETY: [CONF] the server record is alive; the function only reads.
     let configured = unsafe { ffi::ap_get_server_module_loglevel(server.as_ptr(), module_index()) };
-    if configured < level as c_int {
+    if level > Level::Notice && configured < level as c_int {
         return;
     }
     let line = printable(line);

@@ -121,6 +121,13 @@ pub fn user() -> (u32, u32) {
     (config.user_id, config.group_id)
 }
 
+/// Whether a module makes children become other users for their requests.
+pub fn changes_users() -> bool {
+    const SUCH: [&CStr; 4] = [c"mpm_itk.c", c"mod_ruid2.c", c"mod_privileges.c", c"peruser.c"];
+    // SAFETY: [HTTPD] the list of modules is complete when the configuration has been read.
+    SUCH.iter().any(|name| !unsafe { ffi::ap_find_linked_module(name.as_ptr()) }.is_null())
+}
+
 /// Whether httpd was started with `-D name`.
 pub fn is_defined(name: &CStr) -> bool {
     // SAFETY: [HTTPD] the list of defines is complete before any hook runs.

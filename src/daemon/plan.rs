@@ -160,6 +160,7 @@ fn worker(main: Server<'_>, group: &Group, config: &ServerConfig, key: [u8; KEY_
         group: group.name.clone(),
         incarnation: 0,
         key,
+        peers: peers(),
         threads: options.threads().0,
         processes: options.processes().0,
         multiprocess: options.processes.is_some(),
@@ -201,6 +202,13 @@ fn limits(options: &GroupOptions) -> Limits {
         graceful_timeout: milliseconds(options.graceful_timeout().0),
         eviction_timeout: milliseconds(options.eviction_timeout().0),
     }
+}
+
+/// The users of httpd's children. Root may do what it likes anyway, and `httpd -X` may remain root.
+fn peers() -> Option<Vec<u32>> {
+    let (own, _) = unix::accounts::own();
+    let user = if unix::accounts::is_root() { process::user().0 } else { own };
+    (!process::changes_users()).then(|| vec![user, own])
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -1,87 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Everything that is logged at level warning or above, as numbered events.
+//! Everything that is logged at level warning or above, and notices about the configuration, as numbered events.
 //!
 //! A row of the table is the event's whole definition. Numbers are stable: wording may change under a number, a retired
 //! number stays listed in [`RETIRED`] and is never used again. 01xx: starting Python; 02xx: scripts and applications;
 //! 03xx: requests refused before an application runs; 04xx: answers; 05xx: the module itself; 06xx: the configuration.
 
 mod level;
+mod row;
 
 pub use level::Level;
+pub use row::Entry;
 
-use std::fmt;
-
-/// What the manual says about an event.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry {
-    /// The stable number.
-    pub number: u16,
-    /// The level it is logged at.
-    pub level: Level,
-    /// The name of its variant.
-    pub name: &'static str,
-    /// Why it happens.
-    pub cause: &'static str,
-    /// What becomes of the request or the process.
-    pub outcome: &'static str,
-    /// What the operator does.
-    pub action: &'static str,
-}
-
-macro_rules! events {
-    ($(
-        $number:literal $level:ident $name:ident { $($field:ident: $type:ty),* $(,)? }
-        $format:literal
-        cause $cause:literal
-        outcome $outcome:literal
-        action $action:literal;
-    )+) => {
-        /// A numbered event with its facts. Its `Display` is the log line, number first.
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        pub enum Event {
-            $(
-                #[doc = $cause]
-                #[allow(missing_docs, reason = "the fields are the facts named in the message")]
-                $name { $($field: $type),* },
-            )+
-        }
-
-        /// The table, in the order of numbers.
-        pub const TABLE: &[Entry] = &[$(
-            Entry {
-                number: $number,
-                level: Level::$level,
-                name: stringify!($name),
-                cause: $cause,
-                outcome: $outcome,
-                action: $action,
-            },
-        )+];
-
-        impl Event {
-            /// The stable number.
-            #[must_use]
-            pub fn number(&self) -> u16 {
-                match self { $(Self::$name { .. } => $number,)+ }
-            }
-
-            /// The level it is logged at.
-            #[must_use]
-            pub fn level(&self) -> Level {
-                match self { $(Self::$name { .. } => Level::$level,)+ }
-            }
-        }
-
-        impl fmt::Display for Event {
-            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(out, "WSGIRS{:04}: ", self.number())?;
-                match self { $(Self::$name { $($field),* } => write!(out, $format),)+ }
-            }
-        }
-    };
-}
-
-events! {
+row::events! {
     101 Critical PythonLibraryMissing { home: String, searched: String }
         "no shared Python library for '{home}' (searched: {searched}); install the distribution's libpython package or a Python built with --enable-shared, or set WSGIPythonHome to one"
         cause "The configured Python has no libpython*.so that can be loaded, for instance because Debian's libpython3.x package is not installed or the Python was built without --enable-shared."
@@ -235,6 +165,11 @@ events! {
         cause "An alias asks for its script to be loaded when the process starts, and that failed."
         outcome "The first request tries again."
         action "Correct the script.";
+    211 Error HeaderTooLong { process_group: String, problem: String }
+        "process group '{process_group}': the answer was refused: {problem}"
+        cause "A header line of an answer is longer than header-buffer-size allows (32768 bytes where nothing is said), or all headers together are longer than httpd takes from a process."
+        outcome "500 for this request."
+        action "Let the application send less in headers, or raise header-buffer-size.";
 
     301 Error ExecutionForbidden { script: String }
         "'{script}' must not be executed here: Options ExecCGI is off and no WSGIScriptAlias leads to it"
@@ -362,6 +297,11 @@ events! {
         outcome "A new one starts the groups' processes again; requests that were running are lost, others wait."
         action "Find out what killed it; report it if nothing did.";
 
+    404 Warning PeerRefused { user: u32 }
+        "a connection of user {user} was closed: it is not httpd's"
+        cause "A process of another user than httpd's has got hold of the way to a process of the group."
+        outcome "The connection is closed; nothing was read from it."
+        action "Find out which program the user runs and how it got a descriptor of httpd's. A module that makes httpd's children other users and that mod_wsgi_rs does not know has the same effect: report it.";
     410 Error WorkerEnded { process_group: String, ending: String, next: String }
         "process group '{process_group}': worker ended unexpectedly: {ending}{next}"
         cause "A process of the group crashed, was killed, ended by itself without being asked, or ended before it was ready."
@@ -459,6 +399,11 @@ events! {
         cause "Looking at the files took too long, for instance because a network file system does not answer, or was impossible."
         outcome "Nothing is known about these files; the server starts."
         action "Check the file systems.";
+    608 Notice GroupsAsHttpd { user: String, process_groups: String }
+        "httpd's own user '{user}' runs {process_groups}"
+        cause "Process groups have no user=, or name the user that httpd's children run as. Their applications have the rights of that user: they may end httpd's children, and read and write what httpd may."
+        outcome "Nothing changes. Logged once when httpd starts as root, not when it is restarted."
+        action "Nothing need be done where all applications are trusted alike. Otherwise give each group a user of its own with user= and group=.";
 }
 
 /// Numbers that were used once and mean nothing any more.
@@ -475,8 +420,8 @@ mod tests {
     }
 
     #[test]
-    fn warning_and_above_are_what_the_table_holds() {
-        assert!(TABLE.iter().all(|entry| entry.level <= Level::Warning));
+    fn warning_and_above_are_what_the_table_holds_and_notices_about_the_configuration() {
+        assert!(TABLE.iter().all(|entry| entry.level <= Level::Warning || entry.number == 608));
     }
 
     #[test]

@@ -127,6 +127,8 @@ pub struct Worker {
     pub incarnation: Incarnation,
     /// Opens connections to it.
     pub key: [u8; KEY_LENGTH],
+    /// The users whose processes may connect; without them, whoever has a descriptor of the socket.
+    pub peers: Option<Vec<u32>>,
     /// How many requests it runs at once; 0 for a process that serves none.
     pub threads: u32,
     /// How many processes the group has: `mod_wsgi.maximum_processes`.

@@ -226,7 +226,7 @@ impl<'i> Run<'i, '_> {
             None => Ok(()),
         });
         if let Err(raised) = closed {
-            let (script, interpreter) = (self.live.script(), self.seat.interpreter.label());
+            let (script, interpreter) = (self.live.script(), self.seat.interpreter.place());
             self.log_raised(&raised, |exception| Event::CloseFailed { script, interpreter, exception });
         }
         next
@@ -312,7 +312,7 @@ impl<'i> Run<'i, '_> {
     }
 
     fn log_failure(&self, raised: &Raised<'i>) {
-        let (script, interpreter) = (self.live.script(), self.seat.interpreter.label());
+        let (script, interpreter) = (self.live.script(), self.seat.interpreter.place());
         self.log_raised(raised, |exception| Event::ApplicationFailed { script, interpreter, exception });
     }
 

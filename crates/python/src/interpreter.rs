@@ -127,6 +127,13 @@ impl Interpreter {
         }
     }
 
+    /// The same with its process group, for lines that do not tell of that otherwise.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let group = crate::process::process().map_or("", |process| process.facts().process_group.as_str());
+        if group.is_empty() { self.label() } else { format!("{} of process group '{group}'", self.label()) }
+    }
+
     /// The functions outside the limited API.
     #[must_use]
     pub fn abi(&self) -> &'static Abi {

@@ -179,7 +179,7 @@ impl Script {
                 // The script of a process that serves no requests is a program, and this is how programs end.
                 return Outcome::Complete;
             }
-            let (script, interpreter) = (run.live.script(), run.seat.interpreter.label());
+            let (script, interpreter) = (run.live.script(), run.seat.interpreter.place());
             run.log_raised(&raised, |exception| Event::ScriptFailed { script, interpreter, exception });
             Outcome::Refused(500)
         })

@@ -161,7 +161,7 @@ fn start(life: &'static Life) {
     let starter = thread::Builder::new().name("wsgi-start".to_owned());
     let opening = starter.stack_size(stack_size(life.supervisor.settings)).spawn(move || {
         guard("preload", || preload_all(life, process));
-        give_up_unless(life, life.reception.open(process));
+        give_up_unless(life, life.reception.open(process, &life.supervisor.control));
         life.supervisor.control.ready();
     });
     give_up_unless(life, watch);

@@ -69,8 +69,7 @@ impl Journal {
     /// Writes a line about a group, or one of its workers.
     pub fn line(&mut self, group: usize, pid: Option<i32>, level: Level, text: &str) {
         let name = self.writers.get(group).map_or("", |writer| writer.name.as_str());
-        let text = format!("process group '{name}': {text}");
-        self.write_for(group, pid, level, &text);
+        self.write_for(group, pid, level, &told_of(name, text));
     }
 
     /// Writes an event about a group, or one of its workers.
@@ -124,5 +123,26 @@ impl Journal {
     pub fn finish(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         self.logs.iter_mut().for_each(|log| log.finish(deadline));
+    }
+}
+
+/// A line about a group. The number of an event stays in front.
+fn told_of(group: &str, text: &str) -> String {
+    let is_number = |text: &str| text.strip_prefix("WSGIRS").is_some_and(|number| number.parse::<u16>().is_ok());
+    match text.split_once(": ").filter(|(number, _)| is_number(number)) {
+        Some((number, text)) => format!("{number}: process group '{group}': {text}"),
+        None => format!("process group '{group}': {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_an_event_is_in_front() {
+        assert_eq!(told_of("shop", "WSGIRS0404: a connection"), "WSGIRS0404: process group 'shop': a connection");
+        assert_eq!(told_of("shop", "WSGIRS: text"), "process group 'shop': WSGIRS: text");
+        assert_eq!(told_of("shop", "text: more"), "process group 'shop': text: more");
     }
 }

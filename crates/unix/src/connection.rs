@@ -6,7 +6,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::socket::sockopt::{ReceiveTimeout, SendTimeout, SndBuf};
+use nix::sys::socket::sockopt::{PeerCredentials, ReceiveTimeout, SendTimeout, SndBuf};
 use nix::sys::socket::{self, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag};
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -42,6 +42,11 @@ pub fn accept(listener: &impl AsRawFd) -> io::Result<Private> {
     let descriptor = again(|| socket::accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC))?;
     // SAFETY: [KERNEL] just opened, and nobody else knows it.
     Ok(Private::new(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+}
+
+/// The user whose process made the connection.
+pub fn user_of_peer(socket: &impl AsFd) -> io::Result<u32> {
+    Ok(socket::getsockopt(socket, PeerCredentials)?.uid())
 }
 
 /// Limits how long sending and receiving may wait, in milliseconds; 0 is for ever.

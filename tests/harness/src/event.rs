@@ -41,6 +41,7 @@ numbers! {
     LONG_ANSWER = 208 "LongAnswer",
     HEADER_IGNORED = 209 "HeaderIgnored",
     PRELOAD_FAILED = 210 "PreloadFailed",
+    HEADER_TOO_LONG = 211 "HeaderTooLong",
     EXECUTION_FORBIDDEN = 301 "ExecutionForbidden",
     SCRIPT_MISSING = 302 "ScriptMissing",
     SCRIPT_IS_DIRECTORY = 303 "ScriptIsDirectory",
@@ -65,6 +66,7 @@ numbers! {
     WORKER_LOST = 401 "WorkerLost",
     SUPERVISOR_FAILED = 402 "SupervisorFailed",
     SUPERVISOR_LOST = 403 "SupervisorLost",
+    PEER_REFUSED = 404 "PeerRefused",
     WORKER_ENDED = 410 "WorkerEnded",
     WORKER_UNSTARTABLE = 411 "WorkerUnstartable",
     WORKER_UNFIT = 412 "WorkerUnfit",
@@ -84,4 +86,5 @@ numbers! {
     CONFIGURATION_CONTRADICTORY = 605 "ConfigurationContradictory",
     FILE_DOUBTFUL = 606 "FileDoubtful",
     FILES_NOT_EXAMINED = 607 "FilesNotExamined",
+    GROUPS_AS_HTTPD = 608 "GroupsAsHttpd",
 }

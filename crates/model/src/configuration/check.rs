@@ -46,6 +46,23 @@ pub fn registry(servers: &[View<'_>]) -> Registry {
     declare(servers, &mut Findings { all: Vec::new(), server: 0 })
 }
 
+/// The process groups that run as httpd's own user although they could run as others, in one event for all of them.
+#[must_use]
+pub fn as_httpd(servers: &[View<'_>], accounts: &dyn Accounts) -> Option<Event> {
+    const NAMED: usize = 10;
+    let (own, _) = accounts.httpd();
+    let is_own = |group: &&Group| identity(Some(group), accounts).uid == own.uid;
+    let groups: Vec<_> = servers.iter().flat_map(View::groups).filter(is_own).collect();
+    if groups.is_empty() || !accounts.is_root() {
+        return None;
+    }
+    let names: Vec<_> = groups.iter().take(NAMED).map(|group| format!("'{}'", group.name)).collect();
+    let more = groups.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let process_groups = format!("process group{} {}{more}", if groups.len() > 1 { "s" } else { "" }, names.join(", "));
+    Some(Event::GroupsAsHttpd { user: own.name, process_groups })
+}
+
 struct Findings {
     all: Vec<Finding>,
     server: usize,

@@ -314,3 +314,26 @@ fn the_report_says_where_each_alias_leads_and_who_said_so() {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
 }
+
+#[test]
+fn groups_that_run_as_httpd_are_told_of_together() {
+    let declared = |names: &str| {
+        let lines: Vec<_> =
+            names.split(' ').map(|name| format!("WSGIDaemonProcess {}", name.replace(':', " user="))).collect();
+        server(&lines.join("\n"))
+    };
+    let told = |names: &str, root: bool| {
+        let server = declared(names);
+        let view = View { name: b"localhost", port: 0, host: None, written: &server };
+        as_httpd(&[view], &Machine { root }).map(|event| event.to_string())
+    };
+    assert_eq!(told("a:bob", true), None);
+    assert_eq!(told("a b", false), None, "they cannot be others");
+    let one = told("a:bob b", true).expect("an event");
+    assert_eq!(one, "WSGIRS0608: httpd's own user 'www-data' runs process group 'b'");
+    let some = told("a b:www-data c:bob", true).expect("an event");
+    assert!(some.ends_with("runs process groups 'a', 'b'"), "{some}");
+    let many: Vec<_> = (0..12).map(|number| format!("g{number}")).collect();
+    let many = told(&many.join(" "), true).expect("an event");
+    assert!(many.ends_with("'g8', 'g9' and 2 more"), "{many}");
+}

@@ -3,8 +3,9 @@
 
 use super::connection::Connection;
 use super::outbox::{GATHERED, Outbox};
-use model::event::Level;
+use model::event::{Event, Level};
 use model::exchange::{Exchange, FileSpan, Head, Outcome, ReadError, SendError};
+use model::launch::Worker;
 use model::wire::{Failure, LONGEST_HEAD, ToServer, ToWorker};
 use std::io;
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ pub(crate) struct SocketExchange<'c> {
     outbox: &'c Outbox,
     /// The payload of the last frame.
     payload: Vec<u8>,
-    header_limit: usize,
+    settings: &'static Worker,
     pub(crate) head: HeadState,
     /// Log lines that were left out.
     lost: u32,
@@ -44,10 +45,10 @@ pub(crate) struct SocketExchange<'c> {
 }
 
 impl<'c> SocketExchange<'c> {
-    pub(crate) fn new(connection: &'c mut Connection, outbox: &'c Outbox, header_limit: usize) -> Self {
+    pub(crate) fn new(connection: &'c mut Connection, outbox: &'c Outbox, settings: &'static Worker) -> Self {
         outbox.begin(connection.socket());
         let head = HeadState::Missing;
-        Self { connection, outbox, payload: Vec::new(), header_limit, head, lost: 0, looked: Instant::now() }
+        Self { connection, outbox, payload: Vec::new(), settings, head, lost: 0, looked: Instant::now() }
     }
 
     /// Lets everything leave.
@@ -153,10 +154,10 @@ impl Exchange for SocketExchange<'_> {
     }
 
     fn send_head(&mut self, head: &Head<'_>) -> Result<(), SendError> {
-        let limit = self.header_limit;
+        let limit = self.settings.header_limit;
         let long = too_long(head, limit).map(|name| {
             let name = String::from_utf8_lossy(name);
-            format!("header '{name}' of the answer is too long: a line may have {limit} bytes (header-buffer-size)")
+            format!("header '{name}' is too long: a line may have {limit} bytes (header-buffer-size)")
         });
         let mut length = 0;
         if long.is_none() {
@@ -172,11 +173,13 @@ impl Exchange for SocketExchange<'_> {
             });
         }
         let long = long.or_else(|| {
-            (length > LONGEST_HEAD).then(|| format!("the headers of the answer are too long: {length} bytes"))
+            (length > LONGEST_HEAD)
+                .then(|| format!("the headers have {length} bytes together, and may have {LONGEST_HEAD}"))
         });
-        if let Some(line) = long {
+        if let Some(problem) = long {
             self.head = HeadState::Refused;
-            self.log(Level::Error, line.as_bytes());
+            let event = Event::HeaderTooLong { process_group: self.settings.group.clone(), problem };
+            self.log(event.level(), event.to_string().as_bytes());
             return Err(SendError::Failed);
         }
         self.head = HeadState::Sent;

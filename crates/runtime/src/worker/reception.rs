@@ -5,9 +5,11 @@
 //! waited for together with the listener, and whichever thread is free goes on with them.
 
 use super::connection::{Connection, Next};
+use super::control::Control;
 use super::exchange::{HeadState, SocketExchange};
 use super::outbox::{Flusher, Outbox};
 use model::embedded::{Entry, Text};
+use model::event::Event;
 use model::exchange::Outcome;
 use model::launch::Worker;
 use model::wire::{Call, ToServer, ToWorker};
@@ -21,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use unix::callback::Private;
-use unix::connection::{Once, Wait, Watched, accept, set_nonblocking};
+use unix::connection::{Once, Wait, Watched, accept, set_nonblocking, user_of_peer};
 
 /// Bytes of a thread's stack if nothing is said: what threads of C programs have, and Python code is used to.
 const STACK: usize = 8 << 20;
@@ -86,13 +88,13 @@ impl Reception {
     }
 
     /// Starts the threads.
-    pub(crate) fn open(&'static self, process: &'static Process) -> io::Result<()> {
+    pub(crate) fn open(&'static self, process: &'static Process, control: &'static Control) -> io::Result<()> {
         for number in 1..=self.settings.threads {
             let builder = thread::Builder::new().name(format!("wsgi-{number}")).stack_size(stack_size(self.settings));
             self.threads.fetch_add(1, Ordering::AcqRel);
             let spawned = builder.spawn(move || {
                 let _thread = Leaving(self);
-                self.work(process);
+                self.work(process, control);
             });
             if let Err(error) = spawned {
                 self.leave();
@@ -130,12 +132,12 @@ impl Reception {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, process: &'static Process) {
+    fn work(&self, process: &'static Process, control: &Control) {
         let (mut buffers, outbox) = (Buffers::default(), self.flusher.outbox());
         while !self.is_stopping() {
             // A panic has been logged, and costs the connection.
             guard("request thread", || {
-                if let Some(connection) = self.next() {
+                if let Some(connection) = self.next(control) {
                     self.converse(process, connection, &outbox, &mut buffers);
                 }
             });
@@ -143,11 +145,11 @@ impl Reception {
     }
 
     /// A connection on which something happened.
-    fn next(&self) -> Option<Connection> {
+    fn next(&self, control: &Control) -> Option<Connection> {
         match self.watched.wait(self.sweep()) {
             None | Some(STOP) => None,
             Some(LISTENER) => match accept(&self.listener) {
-                Ok(socket) => Connection::new(socket, self.settings).ok(),
+                Ok(socket) => self.receive(socket, control),
                 Err(error) => {
                     if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) {
                         thread::sleep(PAUSE);
@@ -157,6 +159,19 @@ impl Reception {
             },
             Some(name) => self.parked().connections.remove(&name).map(|(connection, _)| connection),
         }
+    }
+
+    /// Takes a new connection, if it is from somebody who may send requests.
+    fn receive(&self, socket: Private, control: &Control) -> Option<Connection> {
+        if let Some(peers) = &self.settings.peers {
+            let user = user_of_peer(&socket).ok()?;
+            if !peers.contains(&user) {
+                let event = Event::PeerRefused { user };
+                control.log(event.level(), event.to_string().as_bytes());
+                return None;
+            }
+        }
+        Connection::new(socket, self.settings).ok()
     }
 
     /// Closes connections that were idle for too long; answers after how many milliseconds to look again.
@@ -258,7 +273,7 @@ impl Reception {
             resource: call.resource,
             record: None,
         };
-        let mut exchange = SocketExchange::new(connection, outbox, self.settings.header_limit);
+        let mut exchange = SocketExchange::new(connection, outbox, self.settings);
         let outcome = guard("handle", || call::handle(process, &job, &mut exchange));
         if unix::callback::is_forked() {
             // The application forked and let the copy return. The answer is its parent's.

@@ -50,6 +50,30 @@ fn nobody_is_heard_without_the_key_and_the_build() {
 }
 
 #[test]
+fn only_processes_of_the_named_users_are_heard() {
+    each(|python| {
+        let mut group = Group::new(python);
+        let script = group.script("hello.wsgi", HELLO);
+        let own = nix::unistd::getuid().as_raw();
+        for (peers, is_heard) in
+            [(vec![own], true), (vec![own + 2, own], true), (vec![own + 1], false), (vec![], false)]
+        {
+            group.settings.peers = Some(peers);
+            let mut worker = group.start();
+            let mut caller = Caller::silent(&group);
+            if is_heard {
+                caller.write(&hello());
+                assert_eq!(caller.call(Request::to(&script)).end, End::Complete);
+                assert_eq!(worker.stop(), []);
+            } else {
+                assert!(caller.is_closed(), "before it says anything");
+                worker.wait_for_line(&format!("WSGIRS0404: a connection of user {own} was closed"));
+            }
+        }
+    });
+}
+
+#[test]
 fn a_connection_that_was_meant_for_a_predecessor_starts_nothing() {
     each(|python| {
         let group = Group::new(python);

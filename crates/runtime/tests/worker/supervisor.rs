@@ -57,6 +57,7 @@ impl Group {
             group: "shop".to_owned(),
             incarnation: 1,
             key: KEY,
+            peers: None,
             threads: 2,
             processes: 1,
             multiprocess: false,

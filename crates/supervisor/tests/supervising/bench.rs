@@ -267,6 +267,7 @@ fn worker(group: &str) -> Worker {
         group: group.to_owned(),
         incarnation: 0,
         key: [7; 32],
+        peers: None,
         threads: 2,
         processes: 1,
         multiprocess: false,
