@@ -4,7 +4,7 @@
 mod auth;
 pub mod body;
 pub mod brigade;
-mod client;
+pub mod client;
 pub mod directive;
 pub mod hooks;
 pub mod log;

@@ -19,6 +19,7 @@ mod root;
 pub use generation::{child_ended, child_forked, start};
 pub use relay::run;
 
+use crate::apache::client::Slowness;
 use crate::apache::log;
 use crate::apache::process::{self, Child};
 use admission::Admitted;
@@ -63,8 +64,8 @@ pub struct Channel {
     socket_timeout: Option<Duration>,
     /// The kernel's buffer for what is sent; 0 is its own choice.
     send_buffer: usize,
-    /// How much of an answer may wait in memory for its client, in bytes.
-    pub room: usize,
+    /// What is done about clients that take their time over an answer.
+    pub slowness: Slowness,
 }
 
 /// What children inherit of their generation.

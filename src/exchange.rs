@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::apache::body::Body;
+use crate::apache::client::Slowness;
 use crate::apache::log;
 use crate::apache::request::{Request, Verdict};
 use crate::apache::response::Answer;
@@ -31,14 +32,14 @@ pub struct Choices {
     pub sendfile: OnOff,
     /// Whether httpd's page takes the place of an answer that tells of an error.
     pub error_override: OnOff,
-    /// How much of an answer may wait in memory for a slow client, in bytes.
-    pub room: usize,
+    /// What is done about a client that takes its time.
+    pub slowness: Slowness,
 }
 
 impl<'r> Exchange<'r> {
     /// Nothing read, nothing answered.
     pub fn new(request: Request<'r>, choices: Choices) -> Self {
-        let answer = Answer::new(request, choices.room);
+        let answer = Answer::new(request, choices.slowness);
         Self { request, body: Body::new(request), answer, choices, overridden: None }
     }
 

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::alias;
+use crate::apache::client::Slowness;
 use crate::apache::log;
 use crate::apache::process::Child;
 use crate::apache::request::{Request, Verdict};
@@ -70,12 +71,12 @@ fn serve(child: Child, mut request: Request<'_>, facts: &Facts<'_>, rules: Rules
     };
     let environ = Environ::build(request, choices, facts, &target);
     let sendfile = OnOff::from(rules.directory.enable_sendfile().is_on() && request.may_use_sendfile());
-    let room = match &runner {
-        Runner::Child(_) => 0,
-        Runner::Group(channel) => channel.room,
+    let slowness = match &runner {
+        Runner::Child(_) => Slowness::default(),
+        Runner::Group(channel) => channel.slowness,
     };
     let error_override = *rules.directory.error_override();
-    let mut exchange = Exchange::new(request, Choices { sendfile, error_override, room });
+    let mut exchange = Exchange::new(request, Choices { sendfile, error_override, slowness });
     let script = Script {
         target: &target,
         reloading: *rules.directory.script_reloading(),

@@ -39,7 +39,20 @@ def application(environ, start_response):
 const BIG: &str = "import journal
 
 
+class Endless:
+    def __iter__(self):
+        journal.note('endless')
+        while True:
+            yield b'x' * 100000
+
+    def close(self):
+        journal.note('closed')
+
+
 def application(environ, start_response):
+    if environ['QUERY_STRING'] == 'endless':
+        start_response('200 OK', [])
+        return Endless()
     journal.note('big')
     start_response('200 OK', [('Content-Length', '4000000')])
     return [b'x' * 4000000]
@@ -213,6 +226,20 @@ fn a_slow_client_occupies_no_thread() {
     }
     let answer = slow.read_response("GET");
     assert_eq!((answer.status, answer.body.len(), answer.end), (200, 4_000_000, End::Complete));
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_left_after_its_time() {
+    for options in ["response-socket-timeout=1", "response-socket-timeout=1 socket-timeout=60", "socket-timeout=1"] {
+        let httpd = start(&format!("threads=1 {options}"));
+        let mut deaf = httpd.connect();
+        deaf.send(b"GET /big?endless HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        httpd.wait_for_journal("endless");
+        let begun = Instant::now();
+        httpd.wait_for_journal("closed");
+        assert!(begun.elapsed() >= Duration::from_millis(900), "{:?}", begun.elapsed());
+        ask(&httpd, 0.0).expect(200);
+    }
 }
 
 #[test]

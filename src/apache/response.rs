@@ -5,6 +5,7 @@
 //! leaves in one system call. Until something was passed on, the answer can still be replaced by an error page.
 
 use super::brigade::Brigade;
+use super::client::Slowness;
 use super::request::{Request, StatusLine};
 use crate::ffi;
 use model::directive::value::OnOff;
@@ -30,15 +31,15 @@ pub struct Answer<'r> {
     challenges: Vec<Vec<u8>>,
     passed: bool,
     broken: Option<SendError>,
-    /// How much may wait in memory for a client that takes its time.
-    room: usize,
+    /// What is done about a client that takes its time.
+    slowness: Slowness,
     /// Whether everything is to leave as soon as the client takes it.
     flush_due: bool,
 }
 
 impl<'r> Answer<'r> {
-    /// No answer yet. While the client takes its time, up to `room` bytes wait in memory rather than whoever makes them.
-    pub fn new(request: Request<'r>, room: usize) -> Self {
+    /// No answer yet. While the client takes its time, bytes wait in memory rather than whoever makes them.
+    pub fn new(request: Request<'r>, slowness: Slowness) -> Self {
         Self {
             request,
             brigade: None,
@@ -47,7 +48,7 @@ impl<'r> Answer<'r> {
             challenges: Vec::new(),
             passed: false,
             broken: None,
-            room,
+            slowness,
             flush_due: false,
         }
     }
@@ -149,7 +150,7 @@ impl<'r> Answer<'r> {
 
     /// Whether so much more can wait, and has a reason to.
     fn may_wait(&self, more: usize) -> bool {
-        self.passed && self.gathered + more <= self.room && self.request.client_is_slow()
+        self.passed && self.gathered + more <= self.slowness.room && self.request.client_is_slow()
     }
 
     /// Ends a whole answer.
@@ -207,8 +208,10 @@ impl<'r> Answer<'r> {
         for challenge in self.challenges.drain(..) {
             self.request.challenge(&challenge);
         }
-        // SAFETY: [REQ] the request's filters are alive; [BRIGADE] so is the brigade, which they empty.
-        let status = unsafe { ffi::ap_pass_brigade(self.request.output_filters(), brigade.as_ptr()) };
+        let status = self.request.with_patience(self.slowness.patience, || {
+            // SAFETY: [REQ] the request's filters are alive; [BRIGADE] so is the brigade, which they empty.
+            unsafe { ffi::ap_pass_brigade(self.request.output_filters(), brigade.as_ptr()) }
+        });
         brigade.clear();
         if self.request.is_aborted() {
             return Err(self.break_off(SendError::ClientGone));

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Channel, INHERITED, Inherited, Pool as Connections, plan};
+use crate::apache::client::Slowness;
 use crate::apache::log;
 use crate::apache::pool::Pool;
 use crate::apache::process::{self, End, Parent};
@@ -126,6 +127,15 @@ fn open_sockets(directory: &Path, options: &GroupOptions) -> io::Result<Opened> 
     Ok(opened)
 }
 
+fn slowness(options: &GroupOptions) -> Slowness {
+    let times = [options.response_socket_timeout().0, options.socket_timeout().0];
+    let room = Some(options.response_buffer_size().0).filter(|size| *size > 0);
+    Slowness {
+        room: room.map_or(ROOM, |size| usize::try_from(size).unwrap_or(ROOM)),
+        patience: times.into_iter().find(|time| !time.is_zero()),
+    }
+}
+
 /// Opens the groups' sockets and writes the plan.
 fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> io::Result<(Inherited, Generation)> {
     let runtime = embedded::runtime_descriptor().ok_or_else(|| io::Error::other("its files are not installed"))?;
@@ -156,9 +166,7 @@ fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> i
             queue_timeout: limit(options.queue_timeout().0),
             socket_timeout: limit(options.socket_timeout().0),
             send_buffer: usize::try_from(options.send_buffer_size().0).unwrap_or(0),
-            room: Some(options.response_buffer_size().0)
-                .filter(|size| *size > 0)
-                .map_or(ROOM, |size| usize::try_from(size).unwrap_or(ROOM)),
+            slowness: slowness(options),
         };
         channels.insert(group.name.clone(), Arc::new(channel));
     }

@@ -100,7 +100,8 @@ options! {
     "header-buffer-size" => header_buffer_size: HeaderBuffer = HeaderBuffer(0), since "4.0";
     /// How much of an answer may wait in memory for its client; 0 is 8 MiB.
     "response-buffer-size" => response_buffer_size: ResponseBuffer = ResponseBuffer(0), since "4.4.7";
-    /// How long the group waits for httpd to take more of an answer; 0 is `socket-timeout`.
+    /// How long a client may take nothing of an answer before its connection is closed; 0 is `socket-timeout`, and where that is
+    /// 0, too, httpd's `Timeout`. Streams of HTTP/2 have httpd's.
     "response-socket-timeout" => response_socket_timeout: Seconds = Seconds(Duration::ZERO), since "4.5.13";
     /// How long a part of an answer may wait for the next one before it is sent, in milliseconds.
     "response-flush-delay" => response_flush_delay: Milliseconds = Milliseconds(Duration::from_millis(5)), since "6.0.2";
