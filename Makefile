@@ -103,10 +103,13 @@ fuzz-planted: need-fuzz ## show that each fuzz target finds the bug that is plan
 callgrind: need-callgrind build-module ## count instructions per request of both modes; BENCH="--mode daemon"
 	$(PYTHON) benches/callgrind.py --module $(MODULE) --python $(PYTHON) $(BENCH)
 
+SOAK ?= 100
+
 .PHONY: soak
-soak: need-soak build-module ## 200,000 requests, the children's memory while they run, and 200 killed workers
+soak: need-soak build-module ## hours: memory over 200,000 requests, 200 kills, 1,000 restarts, reloads, limits; SOAK=10 (percent)
 	$(PYTHON) benches/soak.py --module $(MODULE) --python $(PYTHON) $(BENCH)
 	MOD_WSGI_RS_MODULE=$(MODULE) MOD_WSGI_RS_KILLS=200 $(CARGO) test --locked --test kills -- --nocapture
+	MOD_WSGI_RS_MODULE=$(MODULE) MOD_WSGI_RS_SOAK=$(SOAK) $(CARGO) test --locked --test soak -- --nocapture --test-threads=1
 
 .PHONY: valgrind
 valgrind: need-valgrind build-module ## the functional suite under valgrind

@@ -50,10 +50,31 @@ pub struct Connection {
 impl Connection {
     /// Connects to a port of the loopback interface.
     pub fn open(port: u16) -> Self {
+        Self::try_open(port).expect("connects to the server")
+    }
+
+    /// As [`open`](Self::open), or tells that the server takes no connection.
+    pub fn try_open(port: u16) -> std::io::Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let stream = TcpStream::connect_timeout(&address, crate::wait::PATIENCE).expect("connects to the server");
-        stream.set_nodelay(true).expect("sets TCP_NODELAY");
-        Self { stream, buffer: Vec::new(), patience: crate::wait::PATIENCE }
+        let stream = TcpStream::connect_timeout(&address, crate::wait::PATIENCE)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::new(), patience: crate::wait::PATIENCE })
+    }
+
+    /// Whether a kept connection still waits for a request: nothing came unasked, and the server has not closed it.
+    pub fn is_idle(&mut self) -> bool {
+        let nothing = |stream: &TcpStream| {
+            stream.set_nonblocking(true)?;
+            let peeked = stream.peek(&mut [0]);
+            stream.set_nonblocking(false)?;
+            peeked
+        };
+        self.buffer.is_empty() && nothing(&self.stream).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Whether there are bytes that belong to no answer that was read.
+    pub fn has_rest(&self) -> bool {
+        !self.buffer.is_empty()
     }
 
     /// How long the server may be silent before an answer counts as stalled.

@@ -241,6 +241,20 @@ impl Httpd {
         fs::rename(draft, target).expect("a rename");
     }
 
+    /// Ends the server by a signal to its parent. Gives the processes of its family that are still there five seconds after
+    /// the parent; they are killed when the guard goes.
+    pub fn end_by(&mut self, signal: &str) -> Vec<u32> {
+        let family = self.family();
+        send_signal(self.pid(), signal);
+        let ended = wait::poll(wait::PATIENCE, || self.child.try_wait().ok().flatten());
+        assert!(ended.is_some(), "httpd did not end within {:?} after SIG{signal}", wait::PATIENCE);
+        let left = || remaining(&family);
+        wait::poll(Duration::from_secs(5), || left().is_empty().then_some(()));
+        let left = left();
+        self.orphans = Some(family);
+        left
+    }
+
     /// Stops the server now; dropping it does the same.
     pub fn finish(mut self) {
         self.stop();
