@@ -5,6 +5,7 @@
 //! Both run where nothing may be locked, allocated or unwound, and call nothing but the kernel.
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -85,6 +86,50 @@ pub fn close_in_forked_processes() -> io::Result<()> {
     }
 }
 
+/// The limit on descriptors that this process had, and the one that it has made of it; 0 if it has not.
+static OFFERED: AtomicU64 = AtomicU64::new(0);
+static RAISED: AtomicU64 = AtomicU64::new(0);
+/// Numbers below this are left to the application.
+static LOWEST: AtomicI32 = AtomicI32::new(0);
+/// What `select()` can tell of.
+const SELECTED: u64 = libc::FD_SETSIZE as u64;
+
+/// Lets this process open so many more descriptors than it was told, as far as it may. Processes that applications fork have
+/// the limit that it was told. Answers that, and the limit that there is now.
+pub fn make_room(descriptors: u64) -> io::Result<(u64, u64)> {
+    let (told, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let raised = told.saturating_add(descriptors).min(most);
+    setrlimit(Resource::RLIMIT_NOFILE, raised, most)?;
+    OFFERED.store(told, Ordering::Release);
+    RAISED.store(raised, Ordering::Release);
+    if told <= SELECTED && raised > told {
+        LOWEST.store(i32::try_from(told).unwrap_or(0), Ordering::Release);
+    }
+    Ok((told, raised))
+}
+
+/// A new descriptor under a number that applications could not use before [`make_room`] either, if there is one. So those that
+/// wait by `select()`, which knows low numbers only, can go on doing so.
+pub(crate) fn out_of_the_way(descriptor: OwnedFd) -> OwnedFd {
+    match LOWEST.load(Ordering::Acquire) {
+        0 => descriptor,
+        lowest => crate::descriptor::duplicate_from(descriptor.as_raw_fd(), lowest).unwrap_or(descriptor),
+    }
+}
+
+/// In a forked process: the limit that the worker was told, unless the application has chosen one.
+fn give_back_limit() {
+    let raised = RAISED.swap(0, Ordering::AcqRel);
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: [HANDLER] asks the kernel only.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
+    if known && raised != 0 && limit.rlim_cur == raised {
+        limit.rlim_cur = OFFERED.load(Ordering::Acquire);
+        // SAFETY: [HANDLER] takes numbers only.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    }
+}
+
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// Makes this process and those forked from it count how many forks lie between them.
@@ -108,6 +153,7 @@ pub fn forks() -> u32 {
 
 extern "C" fn forked() {
     FORKED.store(true, Ordering::Release);
+    give_back_limit();
     for (index, word) in PRIVATE.iter().enumerate() {
         let mut bits = word.swap(0, Ordering::AcqRel);
         while bits != 0 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Connections of a worker: stream sockets, and waiting for them.
 
-use crate::callback::{Private, keep_private};
+use crate::callback::{Private, keep_private, out_of_the_way};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -41,7 +41,7 @@ fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
 pub fn accept(listener: &impl AsRawFd) -> io::Result<Private> {
     let descriptor = again(|| socket::accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC))?;
     // SAFETY: [KERNEL] just opened, and nobody else knows it.
-    Ok(Private::new(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+    Ok(Private::new(out_of_the_way(unsafe { OwnedFd::from_raw_fd(descriptor) })))
 }
 
 /// The user whose process made the connection.

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use unix::callback::Private;
+use unix::callback::{Private, make_room};
 use unix::connection::{Once, Wait, Watched, accept, set_nonblocking, user_of_peer};
 
 /// Bytes of a thread's stack if nothing is said: what threads of C programs have, and Python code is used to.
@@ -33,7 +33,7 @@ const STOP: u64 = 1;
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(10);
 /// How many connections may be.
-const MOST_IDLE: usize = 1024;
+const MOST_IDLE: u64 = 1024;
 /// After the listener failed, for instance because the process has too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -48,6 +48,8 @@ struct Parked {
 #[derive(Debug)]
 pub(crate) struct Reception {
     settings: &'static Worker,
+    /// How many connections may be idle.
+    most_idle: usize,
     listener: Private,
     watched: Watched,
     parked: Mutex<Parked>,
@@ -76,6 +78,7 @@ impl Reception {
         watched.add(&stop, STOP)?;
         Ok(Self {
             settings,
+            most_idle: most_idle(settings),
             listener,
             watched,
             parked: Mutex::new(Parked { connections: BTreeMap::new(), last: STOP }),
@@ -151,7 +154,8 @@ impl Reception {
             Some(LISTENER) => match accept(&self.listener) {
                 Ok(socket) => self.receive(socket, control),
                 Err(error) => {
-                    if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) {
+                    let harmless = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted);
+                    if !harmless && !self.give_up_oldest() {
                         thread::sleep(PAUSE);
                     }
                     None
@@ -159,6 +163,12 @@ impl Reception {
             },
             Some(name) => self.parked().connections.remove(&name).map(|(connection, _)| connection),
         }
+    }
+
+    /// Closes the connection that was idle for longest, so that another one has its descriptor; whether there is one.
+    fn give_up_oldest(&self) -> bool {
+        let oldest = self.parked().connections.pop_first();
+        oldest.map(|(_, (connection, _))| self.dismiss(connection, &mut Buffers::default())).is_some()
     }
 
     /// Takes a new connection, if it is from somebody who may send requests.
@@ -201,7 +211,7 @@ impl Reception {
         }
         parked.last += 1;
         let name = parked.last;
-        let oldest = if parked.connections.len() >= MOST_IDLE { parked.connections.pop_first() } else { None };
+        let oldest = if parked.connections.len() >= self.most_idle { parked.connections.pop_first() } else { None };
         // Before anybody can find it ready, it has to be here.
         let known = std::mem::replace(&mut connection.watched, true);
         let waits = self.watched.wait_once_for(&**connection.socket(), name, known);
@@ -296,6 +306,16 @@ pub(crate) fn stack_size(settings: &Worker) -> usize {
 fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_micros()).unwrap_or(0)
+}
+
+/// How many connections may be idle without taking descriptors away from the application, as far as that is possible.
+fn most_idle(settings: &Worker) -> usize {
+    if settings.threads == 0 {
+        return 0;
+    }
+    // Without a limit that is known there is none that could be in the way.
+    let (told, raised) = make_room(MOST_IDLE + u64::from(settings.threads)).unwrap_or((0, MOST_IDLE));
+    usize::try_from((raised - told).max(raised / 4).min(MOST_IDLE)).unwrap_or(usize::MAX)
 }
 
 /// Says that the application was not called.
