@@ -3,7 +3,8 @@
 
 use crate::{Holdings, clients, either, hold, is_long, is_peer, is_whole, site};
 use harness::load::{Load, Way};
-use harness::{Httpd, Tally, census};
+use harness::{Httpd, Tally, census, wait};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const WAYS: [Way; 3] = [Way::Close, Way::Keep, Way::Streams];
@@ -44,16 +45,24 @@ fn restart_under_load(httpd: &Httpd, restarts: usize) -> Tally {
     all.extend(clients("/single", 6, &WAYS, &mix()));
     // What httpd does alone, for comparison.
     all.extend(clients("/static.txt?", 3, &WAYS, &[("static", 100, "")]));
+    let answered = AtomicUsize::new(0);
     let check = |target: &str, status: u16, body: &[u8]| match target.starts_with("/static") {
-        false => is_whole(target, status, body),
+        false => is_whole(target, status, body).inspect(|()| {
+            answered.fetch_add(1, Ordering::Relaxed);
+        }),
         true if status == 200 && body == b"static\n" => Ok(()),
         true => Err(format!("status {status}")),
     };
-    Load::run(httpd.port(), &all, Duration::from_secs(60), &check, |load| {
-        load.proceed(100);
+    let proceed = |count: usize| {
+        let enough = answered.load(Ordering::Relaxed) + count;
+        let come = || (answered.load(Ordering::Relaxed) >= enough).then_some(());
+        assert!(wait::poll(Duration::from_secs(60), come).is_some(), "applications do not answer any more");
+    };
+    Load::run(httpd.port(), &all, Duration::from_secs(60), &check, |_| {
+        proceed(40);
         for _ in 0..restarts {
             httpd.graceful();
-            load.proceed(either(40, 100));
+            proceed(40);
         }
     })
 }
@@ -68,7 +77,7 @@ fn graceful_restarts_under_load_lose_nothing() {
     let memory = census::private_memory(httpd.pid()).unwrap();
     let tally = restart_under_load(&httpd, restarts);
     println!("{restarts} graceful restarts: {tally}");
-    let problems: Vec<_> = tally.losses.iter().map(|loss| format!("{loss:?}")).collect();
+    let problems: Vec<String> = tally.losses.iter().map(|loss| format!("{loss:?}")).collect();
     hold("restarts", &problems);
     if let Some(before) = before {
         assert_eq!(Holdings::at_rest(&httpd, FAMILY), before);
