@@ -114,11 +114,11 @@ struct Opened {
     processes: Vec<(OwnedFd, Connections)>,
 }
 
-/// Opens a socket for each process of a group.
+/// Opens a socket for each process of a group, and for the one that may start beside them to replace one.
 fn open_sockets(directory: &Path, options: &GroupOptions) -> io::Result<Opened> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let mut opened = Opened { listeners: Vec::new(), processes: Vec::new() };
-    for _ in 0..options.processes().0 {
+    for _ in 0..options.processes().0 + u32::from(!options.is_exclusive()) {
         let name = format!("wsgi.{}.{}.sock", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let listening = unix::channel::listen_in(directory, &name, options.listen_backlog().0)?;
         opened.listeners.push(listening.listener);

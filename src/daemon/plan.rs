@@ -75,6 +75,7 @@ pub fn group(
     launch::Group {
         name: group.name.clone(),
         origin: group.origin.to_string(),
+        processes: usize::try_from(options.processes().0).unwrap_or(1),
         listeners,
         log,
         log_level: log::server_level(&server_of(main, &group.name)),

@@ -88,7 +88,7 @@ pub enum Entry<'m> {
     Admitted(usize, Seat<'m>),
     /// All threads are taken.
     Full,
-    /// No process accepts requests; one is on its way.
+    /// No process accepts requests; one is on its way, or leaves to make place for one.
     Starting,
     /// No process accepts requests, and none is on its way at this moment.
     Absent,
@@ -199,7 +199,7 @@ impl<'m> Group<'m> {
         let is_in = |wanted| self.places.iter().any(|place| place.state().0 == wanted);
         if is_in(State::Ready) {
             Entry::Full
-        } else if is_in(State::Starting) {
+        } else if is_in(State::Starting) || is_in(State::Leaving) {
             Entry::Starting
         } else {
             Entry::Absent

@@ -44,7 +44,10 @@ pub struct Group {
     pub name: String,
     /// `file:line` of its declaration.
     pub origin: String,
-    /// The listening socket of each of its processes: descriptors that the supervisor inherits.
+    /// How many processes it has at once.
+    pub processes: usize,
+    /// The listening socket of each place that a process can have: descriptors that the supervisor inherits. There is one more
+    /// than processes, for a replacement, unless the group is exclusive.
     pub listeners: Vec<i32>,
     /// The error log of the server that declares it: a descriptor that the supervisor inherits; `None` is its standard error.
     pub log: Option<i32>,

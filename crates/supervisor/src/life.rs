@@ -3,13 +3,13 @@
 
 use crate::output::Output;
 use crate::recipe::recipe;
-use crate::seat::{KILLED, Seat};
+use crate::seat::{KILLED, Running, Seat};
 use crate::supervisor::{MESSAGES, Supervisor, TURN};
 use crate::worker::{Said, Trouble, Worker};
-use model::admission::How;
+use model::admission::{How, State};
 use model::event::{Event, Level};
-use model::launch::{self, control};
-use model::supervision::{AT_ONCE, Moment};
+use model::launch::{self, Patience, control};
+use model::supervision::{AT_ONCE, Moment, Why};
 use std::os::fd::AsFd;
 use std::time::Duration;
 use unix::children::{self, End, MemoryKills};
@@ -19,6 +19,13 @@ use unix::spawn::spawn;
 const LEFT_BEHIND: usize = 256;
 
 impl Supervisor {
+    /// A seat and its group.
+    fn at(&mut self, number: usize) -> Option<(&mut Seat, &mut Running)> {
+        let seat = self.seats.get_mut(number)?;
+        let running = self.groups.get_mut(seat.group)?;
+        Some((seat, running))
+    }
+
     /// Starts a worker.
     pub(crate) fn start(&mut self, number: usize) {
         let now = self.now();
@@ -36,7 +43,7 @@ impl Supervisor {
                 seat.settle(worker);
             }
             Err(error) => {
-                let delay = seat.place.ended(now, None).unwrap_or_default();
+                let delay = running.roster.ended(seat.place, now, None).unwrap_or_default();
                 let fix = "see what limits processes and descriptors";
                 let reason = self.unstartable(number, None, error.to_string(), fix.to_owned());
                 self.fail(number, &reason);
@@ -47,26 +54,55 @@ impl Supervisor {
         }
     }
 
+    /// Tells a worker to end.
+    pub(crate) fn stop(&mut self, number: usize, patience: Patience, why: Why) {
+        let now = self.now();
+        let Some((seat, running)) = self.at(number) else { return };
+        if seat.stop(patience) {
+            running.roster.condemn(seat.place, now, KILLED);
+        }
+        let (group, pid) = (seat.group, seat.worker.as_ref().map(|worker| worker.pid));
+        let time = patience
+            .0
+            .map_or_else(|| "as long as its requests take".to_owned(), |time| format!("{time:?} for its requests"));
+        self.journal.line(group, pid, Level::Info, &format!("worker is told to end, {time}: {why}"));
+    }
+
+    /// The worker ends by itself.
+    fn leave(&mut self, number: usize, patience: Patience) {
+        let now = self.now();
+        let Some((seat, running)) = self.at(number) else { return };
+        running.roster.leaves(seat.place, now, patience);
+        seat.show(State::Leaving);
+    }
+
+    /// The worker has to end at once, in this way.
+    fn condemn(&mut self, number: usize, how: How) {
+        let now = self.now();
+        let Some((seat, running)) = self.at(number) else { return };
+        running.roster.condemn(seat.place, now, how);
+        seat.show(State::Leaving);
+    }
+
     /// Kills a worker and its process group.
     pub(crate) fn kill(&mut self, number: usize, how: How) {
-        let now = self.now();
-        let Some(seat) = self.seats.get_mut(number) else { return };
+        let Some((seat, running)) = self.at(number) else { return };
         // Those who wait are not sent there any more.
-        seat.condemn(now, how);
+        seat.show(State::Leaving);
+        let group = &running.group;
         let Some(worker) = &mut seat.worker else { return };
         // Killed first: at the end of its socket it would end by itself.
         children::kill_group(worker.pid);
         (worker.killed, worker.control) = (Some(how), None);
         let pid = worker.pid;
-        let Some(group) = self.groups.get(seat.group).map(|running| &running.group) else { return };
-        let (process_group, time) =
-            (group.name.clone(), |milliseconds| format!("{:?}", Duration::from_millis(milliseconds)));
+        let time = |milliseconds| format!("{:?}", Duration::from_millis(milliseconds));
+        let (process_group, startup) = (group.name.clone(), time(group.startup_timeout));
         let event = match how {
             How::Overdue => Event::WorkerOverdue { process_group, patience: time(group.shutdown_timeout) },
-            How::Late => Event::WorkerLate { process_group, patience: time(group.startup_timeout) },
+            How::Late => Event::WorkerLate { process_group, patience: startup.clone() },
             _ => return,
         };
-        let late = format!("a worker was not ready within {} (startup-timeout)", time(group.startup_timeout));
+        let late = format!("a worker was not ready within {startup} (startup-timeout)");
         let reason = if how == How::Late { late } else { "it did not end in time".to_owned() };
         self.explain(number, pid, &event, reason);
     }
@@ -85,9 +121,8 @@ impl Supervisor {
 
     /// An attempt to have a worker came to nothing: as long as there is no other one, the group cannot work.
     fn fail(&self, number: usize, reason: &str) {
-        let Some(group) = self.seats.get(number).map(|seat| seat.group) else { return };
-        let is_served = self.seats.iter().any(|seat| seat.group == group && seat.place.serves());
-        if let Some(running) = self.groups.get(group).filter(|_| !is_served && !self.closing) {
+        let running = self.seats.get(number).and_then(|seat| self.groups.get(seat.group));
+        if let Some(running) = running.filter(|running| !running.roster.serves() && !self.closing) {
             running.fails(reason);
         }
     }
@@ -115,38 +150,39 @@ impl Supervisor {
     }
 
     fn answer(&mut self, number: usize, pid: i32, now: Moment, said: Said) {
-        let Some(seat) = self.seats.get_mut(number) else { return };
-        let Some(running) = self.groups.get(seat.group) else { return };
+        let Some((seat, running)) = self.at(number) else { return };
+        let (group, process_group) = (seat.group, running.group.name.clone());
         let Some(worker) = &mut seat.worker else { return };
-        let process_group = running.group.name.clone();
         match said {
             Said::Hello if worker.stopped => worker.control = None,
-            Said::Hello => self.instruct(number, pid, now),
+            Said::Hello => self.instruct(number, pid),
             Said::Ready => {
-                if seat.ready(now) {
+                if running.roster.ready(seat.place, now) {
+                    seat.show(State::Ready);
                     running.works();
-                    self.journal.line(seat.group, Some(pid), Level::Info, "worker is ready");
+                    self.journal.line(group, Some(pid), Level::Info, "worker is ready");
                 }
             }
             Said::Failed(reason) => {
-                seat.leaves(now, AT_ONCE);
+                self.leave(number, AT_ONCE);
                 let event = Event::WorkerUnfit { process_group, reason: reason.clone() };
                 self.explain(number, pid, &event, reason);
             }
-            // Nothing is done about it yet.
             Said::Tired(reason) => {
-                self.journal.line(seat.group, Some(pid), Level::Info, &format!("worker is tired: {reason}"));
+                running.roster.tires(seat.place);
+                self.journal.line(group, Some(pid), Level::Info, &format!("worker wants to be replaced: {reason}"));
             }
             Said::Leaving(patience, reason) => {
-                seat.leaves(now, patience);
-                self.journal.line(seat.group, Some(pid), Level::Info, &format!("worker leaves: {reason}"));
+                self.leave(number, patience);
+                self.journal.line(group, Some(pid), Level::Info, &format!("worker leaves: {reason}"));
             }
             Said::Line(level, line) => {
-                self.journal.pass((seat.group, pid), (&mut worker.allowance, now), level, &line);
+                let Some(worker) = self.seats.get_mut(number).and_then(|seat| seat.worker.as_mut()) else { return };
+                self.journal.pass((group, pid), (&mut worker.allowance, now), level, &line);
             }
-            Said::End => seat.leaves(now, AT_ONCE),
+            Said::End => self.leave(number, AT_ONCE),
             Said::Nonsense(problem) => {
-                seat.condemn(now, How::Misbehaved);
+                self.condemn(number, How::Misbehaved);
                 let reason = format!("a worker does not keep to the protocol: {problem}");
                 self.explain(number, pid, &Event::ProtocolBroken { process_group, problem }, reason);
             }
@@ -154,7 +190,7 @@ impl Supervisor {
     }
 
     /// Gives a worker its settings.
-    fn instruct(&mut self, number: usize, pid: i32, now: Moment) {
+    fn instruct(&mut self, number: usize, pid: i32) {
         let Some(seat) = self.seats.get_mut(number) else { return };
         let (Some(worker), Some(running)) = (&mut seat.worker, self.groups.get(seat.group)) else { return };
         let settings = launch::Worker { incarnation: worker.incarnation, ..running.group.worker.clone() };
@@ -162,7 +198,7 @@ impl Supervisor {
         let told = told.and_then(|text| worker.tell(control::SETTINGS, &text, Some(&seat.listener)));
         if let Err(problem) = told {
             let process_group = running.group.name.clone();
-            seat.condemn(now, KILLED);
+            self.condemn(number, KILLED);
             let reason = format!("a worker cannot be given its settings: {problem}");
             self.explain(number, pid, &Event::SettingsUndelivered { process_group, problem }, reason);
         }
@@ -228,23 +264,23 @@ impl Supervisor {
 
     /// Says in the log and on the board how a worker ended.
     fn mourn(&mut self, number: usize, now: Moment, worker: &Worker, (end, used): (End, Duration)) {
-        let Some(seat) = self.seats.get_mut(number) else { return };
-        let Some(running) = self.groups.get(seat.group) else { return };
+        let Some((seat, running)) = self.at(number) else { return };
+        let group = seat.group;
         let limit = Some(running.group.process.cpu_time_limit).filter(|limit| *limit > 0).map(Duration::from_secs);
         let ending = worker.ending(end, now, used, limit, MemoryKills::now());
-        let next = match seat.place.ended(now, Some(ending.how)) {
+        let next = match running.roster.ended(seat.place, now, Some(ending.how)) {
             None => String::new(),
             Some(delay) if delay.is_zero() => "; the next one starts now".to_owned(),
             Some(delay) => format!("; the next one starts in {delay:?}"),
         };
         let text = format!("{ending}{}", if worker.was_ready { "" } else { ", before it was ready" });
         let is_clean = ending.how == How::Status(0) && worker.was_ready;
+        let process_group = running.group.name.clone();
         if worker.reason.is_some() || worker.stopped || is_clean {
-            self.journal.line(seat.group, Some(worker.pid), Level::Info, &format!("worker ended: {text}{next}"));
+            self.journal.line(group, Some(worker.pid), Level::Info, &format!("worker ended: {text}{next}"));
         } else {
-            let process_group = running.group.name.clone();
             let event = Event::WorkerEnded { process_group, ending: text.clone(), next };
-            self.journal.event(seat.group, Some(worker.pid), &event);
+            self.journal.event(group, Some(worker.pid), &event);
         }
         if !worker.was_ready && !worker.stopped {
             let reason = worker.reason.clone().unwrap_or_else(|| format!("a worker could not start: {text}"));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A group, and the places of its workers: what they are to do, and what the board says about them.
+//! A group and the places of its workers: what the board says about them.
 
 use crate::board::wake;
 use crate::worker::Worker;
 use model::admission::{self, Ending, How, Incarnation, State};
 use model::launch::{Group, Patience, control};
-use model::supervision::{Moment, Place, Terms, Work};
+use model::supervision::{Overlap, Roster, Terms, Work};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use unix::spawn::Launch;
@@ -19,13 +19,17 @@ pub struct Running {
     pub group: Group,
     /// The recipe, from the first start on.
     pub launch: Option<Launch>,
+    /// What is to be done about its workers.
+    pub roster: Roster,
+    /// The number of its first seat.
+    pub first: usize,
     board: admission::Group<'static>,
 }
 
 impl Running {
     /// A group that has no worker.
-    pub const fn new(group: Group, board: admission::Group<'static>) -> Self {
-        Self { group, launch: None, board }
+    pub const fn new(group: Group, roster: Roster, first: usize, board: admission::Group<'static>) -> Self {
+        Self { group, launch: None, roster, first, board }
     }
 
     /// Lets whoever waits for a worker look again.
@@ -51,8 +55,10 @@ pub fn terms(group: &Group) -> Terms {
     let time = |milliseconds| Some(Duration::from_millis(milliseconds)).filter(|time| !time.is_zero());
     Terms {
         startup: time(group.startup_timeout),
+        graceful: Duration::from_millis(group.graceful_timeout),
         shutdown: time(group.shutdown_timeout),
         work: if group.worker.threads == 0 { Work::Service } else { Work::Requests },
+        overlap: if group.exclusive { Overlap::Never } else { Overlap::Allowed },
     }
 }
 
@@ -60,8 +66,8 @@ pub fn terms(group: &Group) -> Terms {
 pub struct Seat {
     /// The number of its group.
     pub group: usize,
-    /// What is to be done.
-    pub place: Place,
+    /// Its number in the group.
+    pub place: usize,
     /// What its workers accept requests from.
     pub listener: OwnedFd,
     /// The present worker.
@@ -71,7 +77,7 @@ pub struct Seat {
 
 impl Seat {
     /// An empty place, whatever the board says of it: the workers of a supervisor that was killed are leaving.
-    pub fn new(group: usize, place: Place, listener: OwnedFd, board: admission::Place<'static>) -> Self {
+    pub fn new(group: usize, place: usize, listener: OwnedFd, board: admission::Place<'static>) -> Self {
         let (_, last) = board.state();
         board.set(State::Empty, last);
         Self { group, place, listener, worker: None, board }
@@ -93,44 +99,21 @@ impl Seat {
         self.worker = Some(worker);
     }
 
-    /// The worker says that it is ready. Whether that still counts.
-    pub fn ready(&mut self, now: Moment) -> bool {
-        self.place.ready(now);
-        let counts = self.place.serves();
-        if counts {
-            self.show(State::Ready);
-        }
-        counts
-    }
-
-    /// The worker is going to end by itself, after its requests have had so long.
-    pub fn leaves(&mut self, now: Moment, patience: Patience) {
-        self.place.leaves(now, patience);
+    /// The worker is to end, after its requests have had so long. Whether it can only be killed.
+    pub fn stop(&mut self, patience: Patience) -> bool {
         self.show(State::Leaving);
-    }
-
-    /// The worker has to end at once.
-    pub fn condemn(&mut self, now: Moment, how: How) {
-        self.place.condemn(now, how);
-        self.show(State::Leaving);
-    }
-
-    /// The worker is to end, after its requests have had so long.
-    pub fn stop(&mut self, now: Moment, patience: Patience) {
-        self.show(State::Leaving);
-        let Some(worker) = &mut self.worker else { return };
+        let Some(worker) = &mut self.worker else { return false };
         worker.stopped = true;
-        if worker.is_silent() {
-            // It has no settings, so nothing is lost.
-            self.place.condemn(now, KILLED);
-        } else {
+        if !worker.is_silent() {
             // One that cannot be told sees the end of its socket.
             let _ = worker.tell(control::STOP, &patience.to_bytes(), None);
         }
+        // It has no settings, so nothing is lost.
+        worker.is_silent()
     }
 
     /// Says on the board what the present worker does.
-    fn show(&self, state: State) {
+    pub fn show(&self, state: State) {
         if let Some(worker) = &self.worker {
             self.board.set(state, worker.incarnation);
         }
@@ -156,7 +139,7 @@ mod tests {
         assert_eq!(on_board.begin(), 1);
         on_board.set(State::Ready, 1);
         let listener = std::fs::File::open("/dev/null").unwrap().into();
-        let seat = Seat::new(0, Place::new(Moment::ZERO, Terms::default()), listener, on_board.clone());
+        let seat = Seat::new(0, 0, listener, on_board.clone());
         assert_eq!((on_board.state(), on_board.ending(1)), ((State::Empty, 1), None));
         assert_eq!((seat.begin(), on_board.state()), (2, (State::Starting, 2)));
         seat.vacate(2);

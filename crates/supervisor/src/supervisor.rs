@@ -8,7 +8,7 @@ use crate::recipe::Kitchen;
 use crate::seat::{Running, Seat, terms};
 use model::event::Level;
 use model::launch::control;
-use model::supervision::{Action, Moment, Place};
+use model::supervision::{AT_ONCE, Action, Moment, Roster};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -60,10 +60,10 @@ impl Supervisor {
         for (number, ((group, listeners), on_board)) in
             plan.groups.into_iter().zip(listeners).zip(board.groups()).enumerate()
         {
-            let place = Place::new(Moment::ZERO, terms(&group));
-            let places = listeners.into_iter().zip(on_board.places.iter().cloned());
-            seats.extend(places.map(|(listener, on_board)| Seat::new(number, place.clone(), listener, on_board)));
-            let running = Running::new(group, on_board.clone());
+            let roster = Roster::new(Moment::ZERO, group.processes, terms(&group));
+            let running = Running::new(group, roster, seats.len(), on_board.clone());
+            let places = listeners.into_iter().zip(on_board.places.iter().cloned()).enumerate();
+            seats.extend(places.map(|(place, (listener, on_board))| Seat::new(number, place, listener, on_board)));
             // Who waits may wait for a worker of a supervisor that was killed.
             running.wake();
             groups.push(running);
@@ -92,11 +92,12 @@ impl Supervisor {
             // httpd no longer waits if it took too long.
             let _ = readiness::write(&acknowledgement, b"R");
         }
-        let text = format!("supervisor of generation {} starts {} workers", self.generation, self.seats.len());
+        let workers: usize = self.groups.iter().map(|running| running.group.processes).sum();
+        let text = format!("supervisor of generation {} starts {workers} workers", self.generation);
         self.journal.own(Level::Info, &text);
         loop {
             self.act();
-            if self.closing && self.seats.iter().all(|seat| seat.place.is_closed()) {
+            if self.closing && self.groups.iter().all(|running| running.roster.is_closed()) {
                 break;
             }
             for source in self.wait()? {
@@ -143,7 +144,7 @@ impl Supervisor {
             watch(Source::Log(number), log, Interest::Write);
         }
         let now = self.now();
-        let due = self.seats.iter().filter_map(|seat| seat.place.due()).min();
+        let due = self.groups.iter().filter_map(|running| running.roster.due(now)).min();
         let ready = readiness::wait(&watched, due.map(|due| due.saturating_sub(now)))?;
         Ok(sources.into_iter().zip(ready).filter_map(|(source, ready)| ready.then_some(source)).collect())
     }
@@ -161,15 +162,22 @@ impl Supervisor {
 
     /// Does what is due.
     fn act(&mut self) {
-        for seat in 0..self.seats.len() {
-            let now = self.now();
-            let action = self.seats.get_mut(seat).and_then(|seat| seat.place.act(now));
-            match action {
-                Some(Action::Start) => self.start(seat),
-                Some(Action::Kill(how)) => self.kill(seat, how),
-                Some(Action::Stop(_)) | None => {}
+        for number in 0..self.groups.len() {
+            while let Some((seat, action)) = self.decide(number) {
+                match action {
+                    Action::Start => self.start(seat),
+                    Action::Stop(patience, why) => self.stop(seat, patience, why),
+                    Action::Kill(how) => self.kill(seat, how),
+                }
             }
         }
+    }
+
+    fn decide(&mut self, group: usize) -> Option<(usize, Action)> {
+        let now = self.now();
+        let running = self.groups.get_mut(group)?;
+        let (place, action) = running.roster.act(now)?;
+        Some((running.first + place, action))
     }
 
     /// httpd says that it needs no workers any more, or is gone.
@@ -181,12 +189,17 @@ impl Supervisor {
     }
 
     fn look_at_signals(&mut self) {
-        let (mut children, mut end) = (false, false);
+        let (mut children, mut end, mut replace) = (false, false, false);
         while let Some(told) = self.signals.next() {
             match told {
                 Told::Child => children = true,
                 Told::End => end = true,
+                Told::Replace => replace = true,
             }
+        }
+        if replace {
+            self.journal.own(Level::Info, "a signal asks for all workers to be replaced");
+            self.groups.iter_mut().for_each(|running| running.roster.tire_all());
         }
         if end {
             self.close();
@@ -205,11 +218,6 @@ impl Supervisor {
             return;
         }
         self.journal.own(Level::Info, &format!("supervisor of generation {} ends its workers", self.generation));
-        let now = self.now();
-        for seat in &mut self.seats {
-            if let Some(Action::Stop(patience)) = seat.place.close(now) {
-                seat.stop(now, patience);
-            }
-        }
+        self.groups.iter_mut().for_each(|running| running.roster.close(AT_ONCE));
     }
 }

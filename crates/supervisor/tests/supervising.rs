@@ -12,6 +12,8 @@ mod board;
 mod logs;
 #[path = "supervising/pretender.rs"]
 mod pretender;
+#[path = "supervising/replacement.rs"]
+mod replacement;
 
 use bench::{Bench, has_ended, is_root, skip, until};
 use model::launch::control;
@@ -59,7 +61,7 @@ fn main() {
         ("a_plan_of_another_build_is_refused", a_plan_of_another_build_is_refused),
         ("a_descriptor_that_is_not_open_is_an_error", a_descriptor_that_is_not_open_is_an_error),
     ];
-    for (name, test) in tests.iter().chain(board::TESTS).chain(logs::TESTS) {
+    for (name, test) in tests.iter().chain(board::TESTS).chain(logs::TESTS).chain(replacement::TESTS) {
         if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
             test();
             println!("test {name} ... ok");
@@ -91,18 +93,18 @@ fn workers_become_ready_and_end_with_httpd() {
 }
 
 fn a_stop_and_a_signal_end_the_workers_too() {
-    for way in ["stop", "SIGTERM"] {
+    for way in ["stop", "TERM", "INT"] {
         let mut bench = Bench::new();
         bench.group("one", "serve");
         let mut run = bench.start();
         let workers = run.ready(1);
-        for ignored in ["HUP", "USR1", "INT", "WINCH"] {
+        for ignored in ["USR2", "WINCH"] {
             run.signal(ignored);
         }
         if way == "stop" {
             run.say(b'S');
         } else {
-            run.signal("TERM");
+            run.signal(way);
         }
         assert_eq!(run.status(), Some(0), "{way}");
         assert!(workers.iter().all(|pid| has_ended(*pid)));

@@ -19,8 +19,10 @@ use std::time::Duration;
 pub enum Told {
     /// A child may have ended.
     Child,
-    /// This process is to end.
+    /// This process is to end (`SIGTERM`, `SIGINT`).
     End,
+    /// Its children are to be replaced (`SIGHUP`, `SIGUSR1`).
+    Replace,
 }
 
 /// The signals that came.
@@ -34,7 +36,8 @@ impl Signals {
             let signal = i32::try_from(self.0.read_signal().ok().flatten()?.ssi_signo).ok()?;
             match Signal::try_from(signal) {
                 Ok(Signal::SIGCHLD) => return Some(Told::Child),
-                Ok(Signal::SIGTERM) => return Some(Told::End),
+                Ok(Signal::SIGTERM | Signal::SIGINT) => return Some(Told::End),
+                Ok(Signal::SIGHUP | Signal::SIGUSR1) => return Some(Told::Replace),
                 _ => {}
             }
         }
@@ -47,7 +50,7 @@ impl std::os::fd::AsFd for Signals {
     }
 }
 
-/// Makes this process what its children need: leader of a session of its own, parent of their orphans, deaf to the signals
+/// Makes this process what its children need: leader of a session of its own, parent of their orphans, away from the signals
 /// that httpd's process group gets. It is told to end when httpd's parent dies.
 pub fn prepare() -> io::Result<Signals> {
     match setsid() {
@@ -56,13 +59,14 @@ pub fn prepare() -> io::Result<Signals> {
         Err(error) => return Err(error.into()),
     }
     prctl::set_child_subreaper(true)?;
-    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH, libc::SIGPIPE] {
+    for signal in [libc::SIGUSR2, libc::SIGWINCH, libc::SIGPIPE] {
         dispose(signal, libc::SIG_IGN);
     }
-    for signal in [libc::SIGCHLD, libc::SIGTERM] {
+    for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1] {
         dispose(signal, libc::SIG_DFL);
     }
-    let told = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM]);
+    let told = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1];
+    let told = SigSet::from_iter(told);
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&told), None)?;
     // Children of a killed httpd may live on, and hold the pipe that tells when nobody needs workers any more.
     prctl::set_pdeathsig(Signal::SIGTERM)?;

@@ -126,9 +126,18 @@ impl Bench {
         self.group_of(1, name, mode)
     }
 
-    /// Adds a group with so many workers.
+    /// Adds a group with so many workers, each of which ends before the next one starts in its place.
     pub fn group_of(&mut self, processes: usize, name: &str, mode: &str) -> &mut Group {
-        let listeners = (0..processes).map(|number| {
+        self.add(processes, processes, name, mode)
+    }
+
+    /// Adds a group with so many workers, and a place for a replacement.
+    pub fn roomy(&mut self, processes: usize, name: &str, mode: &str) -> &mut Group {
+        self.add(processes, processes + 1, name, mode)
+    }
+
+    fn add(&mut self, processes: usize, places: usize, name: &str, mode: &str) -> &mut Group {
+        let listeners = (0..places).map(|number| {
             let listener = UnixListener::bind(self.socket(name, number)).unwrap();
             self.inherited.push(listener.into());
             self.inherited.last().unwrap().as_raw_fd()
@@ -136,6 +145,7 @@ impl Bench {
         let group = Group {
             name: name.to_owned(),
             origin: "test:1".to_owned(),
+            processes,
             listeners: listeners.collect(),
             log: None,
             log_level: Level::Debug,
@@ -144,8 +154,8 @@ impl Bench {
             python: runtime().display().to_string(),
             python_arguments: vec![mode.to_owned()],
             shutdown_timeout: 20_000,
-            graceful_timeout: 0,
-            exclusive: false,
+            graceful_timeout: 10_000,
+            exclusive: places == processes,
             startup_timeout: 0,
             worker: worker(name),
         };

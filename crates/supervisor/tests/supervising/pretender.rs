@@ -44,7 +44,7 @@ pub fn main() {
         "crash" => std::process::abort(),
         mode => {
             pretender.hello();
-            if mode == "first" && !pretender.is_first() {
+            if matches!(mode, "first" | "last") && !pretender.is_first() {
                 pretender.say(control::FAILED, b"there is no application");
                 return;
             }
@@ -60,7 +60,7 @@ pub fn main() {
         print!("last words without an end");
         std::io::stdout().flush().unwrap();
     }
-    if mode == "stay" {
+    if matches!(mode.as_str(), "stay" | "overstay") {
         forever();
     }
 }
@@ -102,6 +102,15 @@ fn after(pretender: &mut Pretender, mode: &str) {
             pretender.leave(3000, "there is a newer script");
             pretender.poked();
             pretender.stopped = true;
+        }
+        "tire" | "overstay" => {
+            pretender.poked();
+            pretender.say(control::TIRED, b"it has had enough");
+        }
+        // Its successor cannot start.
+        "last" => {
+            pretender.poked();
+            pretender.say(control::TIRED, b"it is the last");
         }
         "burn" => loop {
             std::hint::spin_loop();
