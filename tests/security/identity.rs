@@ -2,21 +2,7 @@
 //! Where the kernel does not make a worker its user, the worker does not start, and the server goes on.
 
 use super::{may_change_users, site, try_run};
-use harness::{Python, event, skip};
-
-/// Becomes the program after the first argument, for which a system call does nothing but return an error number, or 0.
-const FILTER: &str = "import ctypes, os, struct, sys
-libc = ctypes.CDLL(None)
-call, error = map(int, sys.argv[1].split(':'))
-steps = [(0x20, 0, 0, 0), (0x15, 0, 1, call), (0x06, 0, 0, 0x00050000 | error), (0x06, 0, 0, 0x7fff0000)]
-code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
-class Program(ctypes.Structure):
-    _fields_ = [('length', ctypes.c_ushort), ('code', ctypes.c_void_p)]
-program = Program(len(steps), ctypes.addressof(code))
-if libc.prctl(22, 2, ctypes.byref(program), 0, 0) != 0:
-    sys.exit('no filter')
-os.execv(sys.argv[2], sys.argv[2:])
-";
+use harness::{event, skip};
 
 /// Numbers of `setgroups`, `setresuid` and `setresgid`.
 fn calls() -> Option<[u32; 3]> {
@@ -29,11 +15,8 @@ fn calls() -> Option<[u32; 3]> {
 
 /// Starts httpd where the system call does nothing but return `error`, and gives what is said about the group.
 fn start(call: u32, error: u32) -> String {
-    let python = Python::usual().expect("a Python");
-    let program = python.prefix.join(format!("bin/python3.{}", python.minor));
-    let (program, call) = (program.display().to_string(), format!("{call}:{error}"));
     let httpd = site("WSGIDaemonProcess one user=games group=games connect-timeout=1 socket-timeout=1")
-        .through(&[&program, "-c", FILTER, &call])
+        .without_calls(&[(call, error)])
         .start();
     httpd.tolerate(event::GROUP_UNAVAILABLE).expect(event::WORKER_UNSTARTABLE).tolerate(event::FILES_NOT_EXAMINED);
     let said = httpd.wait_for_log("worker could not be started").line;

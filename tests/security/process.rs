@@ -2,7 +2,7 @@
 //! What a worker is: its descriptors, its identity, its privileges.
 
 use super::{may_change_users, run, site};
-use harness::skip;
+use harness::{Httpd, skip};
 use std::collections::BTreeMap;
 
 /// Every open descriptor with what it is, in the worker and in a program that it starts.
@@ -41,8 +41,30 @@ fn descriptors(text: &str) -> (Vec<String>, BTreeMap<String, usize>) {
 
 #[test]
 fn a_worker_has_exactly_the_descriptors_that_it_needs() {
-    let httpd = site("WSGIDaemonProcess one\nWSGIDaemonProcess two").start();
-    let open = run(&httpd, "one", DESCRIPTORS);
+    check_descriptors(&site("WSGIDaemonProcess one\nWSGIDaemonProcess two").start());
+}
+
+/// `pidfd_open` and `close_range`, which have the same numbers everywhere.
+const YOUNG: [u32; 2] = [434, 436];
+
+#[test]
+fn a_worker_has_the_same_descriptors_where_the_kernel_cannot_close_ranges() {
+    // An old kernel, and a container whose rules are older than the call.
+    for (error, name) in [(38, "ENOSYS"), (1, "EPERM")] {
+        let httpd = site("WSGIDaemonProcess one\nWSGIDaemonProcess two")
+            .without_calls(&YOUNG.map(|call| (call, error)))
+            .start();
+        let tried = format!(
+            "libc = __import__('ctypes').CDLL(None, use_errno=True)\n\
+             result = [__import__('errno').errorcode[__import__('ctypes').get_errno()] for call in {YOUNG:?} if libc.syscall(call, 900, 900, 0)]"
+        );
+        assert_eq!(run(&httpd, "one", &tried), format!("['{name}', '{name}']"), "the calls fail here");
+        check_descriptors(&httpd);
+    }
+}
+
+fn check_descriptors(httpd: &Httpd) {
+    let open = run(httpd, "one", DESCRIPTORS);
     let (streams, others) = descriptors(&open);
     assert_eq!(streams, ["0 /dev/null inherited", "1 pipe", "2 pipe"], "{open}");
     let wanted = [
@@ -58,7 +80,7 @@ fn a_worker_has_exactly_the_descriptors_that_it_needs() {
     assert!(others.keys().all(|what| !what.ends_with("inherited")), "nothing goes on to programs: {open}");
     let program = "result = __import__('subprocess').check_output(['ls', '/proc/self/fd'], close_fds=False).split()";
     // The fourth is the directory that is listed.
-    assert_eq!(run(&httpd, "one", program), "[b'0', b'1', b'2', b'3']");
+    assert_eq!(run(httpd, "one", program), "[b'0', b'1', b'2', b'3']");
     let forked = "
 reader, writer = os.pipe()
 pid = os.fork()
@@ -76,7 +98,7 @@ result = os.read(reader, 10000).decode()
 os.close(reader)
 os.waitpid(pid, 0)
 ";
-    let links = run(&httpd, "one", forked);
+    let links = run(httpd, "one", forked);
     let ours = links.contains("socket:") || links.contains("anon_inode:");
     assert!(links.contains("pipe:") && !ours, "nor to processes that the application forks: {links}");
 }

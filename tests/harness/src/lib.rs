@@ -15,6 +15,7 @@ pub mod environ;
 pub mod event;
 pub mod frames;
 pub mod http2;
+pub mod launcher;
 pub mod ledger;
 pub mod load;
 pub mod module;

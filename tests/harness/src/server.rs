@@ -244,12 +244,17 @@ impl Httpd {
     /// Ends the server by a signal to its parent. Gives the processes of its family that are still there five seconds after
     /// the parent; they are killed when the guard goes.
     pub fn end_by(&mut self, signal: &str) -> Vec<u32> {
+        self.end_within(Duration::from_secs(5), signal)
+    }
+
+    /// The same for those that are there `aftermath` after the parent.
+    pub fn end_within(&mut self, aftermath: Duration, signal: &str) -> Vec<u32> {
         let family = self.family();
         send_signal(self.pid(), signal);
         let ended = wait::poll(wait::PATIENCE, || self.child.try_wait().ok().flatten());
         assert!(ended.is_some(), "httpd did not end within {:?} after SIG{signal}", wait::PATIENCE);
         let left = || remaining(&family);
-        wait::poll(Duration::from_secs(5), || left().is_empty().then_some(()));
+        wait::poll(aftermath, || left().is_empty().then_some(()));
         let left = left();
         self.orphans = Some(family);
         left
