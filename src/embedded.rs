@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Embedded mode: Python inside an httpd child.
 //!
-//! Python starts in a child only, on a thread of its own, when an alias or a request needs it. Requests wait until it is ready;
+//! Python starts in a child only, on a thread of its own, when an alias certainly does or a request needs it. Requests wait until it is ready;
 //! where it cannot start, the reason is logged once and they are refused. The thread ends Python with the child.
 
 mod layout;
+pub mod needs;
 pub mod search;
 mod settings;
 mod start;
@@ -25,8 +26,8 @@ use model::embedded::{Call, HostTable, MainEnd, Setup, Table, Text};
 use model::event::{Event, Level};
 use model::exchange::Outcome;
 use model::resolve::{Refusal, Target};
+use needs::Needs;
 use settings::Configuration;
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -111,10 +112,10 @@ fn runtime_places() -> Vec<PathBuf> {
     beside.into_iter().chain([installed]).map(|place| place.join(model::BUILD_ID)).collect()
 }
 
-/// In a child: notes what Python needs, starts it in the background if an alias will need it, and ends it with the child.
+/// In a child: notes what Python needs, starts it in the background if an alias certainly needs it, and ends it with the child.
 pub fn child_started(child: Child, pool: Pool<'_>, server: Server<'_>) {
     let Some(config) = ServerConfig::of(&server) else { return };
-    let (preloads, wanted) = needs(server);
+    let Needs { preloads, certainly, .. } = needs::present();
     let startup = Startup {
         child,
         configuration: Configuration::new(config, preloads),
@@ -129,7 +130,7 @@ pub fn child_started(child: Child, pool: Pool<'_>, server: Server<'_>) {
     STARTUP.store(ptr::from_ref(startup).cast_mut(), Ordering::Release);
     pool.on_clear(stop);
     let elsewhere = crate::daemon::channel("").is_some();
-    if wanted && !elsewhere && !config.written.settings.restrict_embedded().is_on() {
+    if certainly && !elsewhere && !config.written.settings.restrict_embedded().is_on() {
         startup.begin(&mut startup.lock());
     }
 }
@@ -137,35 +138,12 @@ pub fn child_started(child: Child, pool: Pool<'_>, server: Server<'_>) {
 /// In the parent: why applications of embedded mode cannot run in children, if there are any and they cannot.
 pub fn must_run_elsewhere(main: Server<'_>) -> Option<Event> {
     let config = ServerConfig::of(&main)?;
-    let (preloads, wanted) = needs(main);
-    if !wanted || config.written.settings.restrict_embedded().is_on() {
+    let Needs { preloads, perhaps, .. } = needs::present();
+    if !perhaps || config.written.settings.restrict_embedded().is_on() {
         return None;
     }
     let configuration = Configuration::new(config, preloads);
     search::find(configuration.home()).err().filter(|event| matches!(event, Event::PythonLibraryMissing { .. }))
-}
-
-/// The scripts that this child loads ahead of requests, each with its interpreter, and whether it will need Python.
-fn needs(main: Server<'_>) -> (Vec<(String, String)>, bool) {
-    let mut preloads = Vec::new();
-    let mut wanted = false;
-    for settings in main.chain().filter_map(|server| ServerConfig::of(&server)).map(|config| &config.written.settings) {
-        for import in
-            settings.import_scripts().0.iter().filter(|import| import.options.process_group().name().is_empty())
-        {
-            wanted = true;
-            preloads.push((import.options.application_group().name().to_owned(), import.path.clone()));
-        }
-        for alias in &settings.script_aliases().0 {
-            wanted |= alias.options.process_group.as_ref().is_none_or(|group| group.fixed() == Some(""));
-            if let Some(("", application_group)) = alias.preload() {
-                preloads.push((application_group.to_owned(), alias.target.clone()));
-            }
-        }
-    }
-    let mut known = HashSet::new();
-    preloads.retain(|preload| known.insert(preload.clone()));
-    (preloads, wanted)
 }
 
 fn startup() -> Option<&'static Startup> {

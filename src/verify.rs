@@ -85,6 +85,12 @@ pub fn dump(_parent: Parent, main: Server<'_>) {
     }
 }
 
+/// Shows `work` the servers of the configuration that begin with `main`.
+pub fn with_views(main: Server<'_>, work: impl FnOnce(&[View<'_>])) {
+    let around = Around::of(main);
+    work(&views(main, &around));
+}
+
 /// What views of servers borrow besides the servers' own records.
 struct Around {
     /// Where each server begins; `None` for the main server.

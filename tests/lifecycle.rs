@@ -231,3 +231,27 @@ fn directives_outside_their_context_are_refused() {
         assert!(said.contains("Syntax error") || said.contains("not allowed"), "{text}: {said}");
     }
 }
+
+#[test]
+fn children_whose_requests_all_go_to_groups_have_no_python() {
+    let alias = "WSGIScriptAlias /environ \"@APPS@/environ.py\"";
+    let group = "WSGIProcessGroup one";
+    for config in [
+        format!("{group}\n{alias}"),
+        format!("{alias} process-group=one"),
+        format!("{alias}\n<Location /environ>\n{group}\n</Location>"),
+        format!("{alias}\n<Directory \"@APPS@\">\n{group}\n</Directory>"),
+    ] {
+        let site = Site::new(Mode::Embedded).app("environ.py").config("WSGIDaemonProcess one threads=2");
+        let httpd = site.config(&config).workers(1, 8).start();
+        httpd.get("/environ").expect(200);
+        assert!(!httpd.children().into_iter().any(has_python), "{config}");
+    }
+}
+
+#[test]
+fn an_application_in_embedded_mode_does_not_let_its_first_request_wait_for_python() {
+    let alias = "WSGIScriptAlias /environ \"@APPS@/environ.py\"";
+    let httpd = Site::new(Mode::Embedded).app("environ.py").config(alias).workers(1, 8).start();
+    wait::until_true("Python starts before there is a request", || httpd.children().into_iter().any(has_python));
+}

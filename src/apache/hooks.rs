@@ -78,6 +78,7 @@ callbacks! {
             // SAFETY: [CONF] the main server, alive until the configuration is read again.
             if let Some(main) = unsafe { Server::new(server) } {
                 verify::tell(Parent(()), main);
+                embedded::needs::look(Parent(()), main);
             }
             // SAFETY: [POOL] the configuration pool, in the parent's only thread.
             let pool = unsafe { Pool::new(pool) };

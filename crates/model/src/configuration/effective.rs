@@ -14,6 +14,31 @@ pub struct Effective<'a> {
     pub sometimes: Vec<&'a Mention>,
 }
 
+/// Whether requests run in embedded mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    /// None of them.
+    Never,
+    /// Some may, or that cannot be told without a request.
+    Perhaps,
+    /// All of them.
+    Always,
+}
+
+/// Whether requests of `alias`, of the server `own`, run in embedded mode.
+#[must_use]
+pub fn runs_embedded(main: &View<'_>, own: &View<'_>, alias: &Alias) -> Runs {
+    let certainly = |name: Option<&str>| name.map(|name| if name.is_empty() { Runs::Always } else { Runs::Never });
+    if let Some(group) = &alias.options.process_group {
+        return certainly(group.fixed()).unwrap_or(Runs::Perhaps);
+    }
+    let Effective { settings, sometimes } = effective(main, own, alias);
+    let usual = settings.process_group().fixed();
+    let others = sometimes.iter().filter_map(|mention| mention.settings.process_group.as_ref());
+    let differ = others.map(|set| set.value.fixed()).any(|other| other != usual);
+    certainly(usual).filter(|_| !differ).unwrap_or(Runs::Perhaps)
+}
+
 /// Whether a section contains the requests of an alias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Holds {
@@ -139,6 +164,27 @@ mod tests {
         assert_eq!(group(&main, &own, "/x/y /srv/a/x.wsgi"), ("location".into(), 0));
         assert_eq!(group(&main, &own, "/y /opt/x.wsgi"), ("own".into(), 1));
         assert_eq!(group(&main, &own, "/ /opt/x.wsgi"), ("own".into(), 2));
+    }
+
+    #[test]
+    fn what_runs_in_embedded_mode_is_told_if_it_can_be() {
+        let runs = |own: &Server, text: &str| {
+            let (host, main) = (Origin::default(), Server::default());
+            let main = View { name: b"localhost", port: 0, host: None, written: &main };
+            let own = View { name: b"site", port: 0, host: Some(&host), written: own };
+            runs_embedded(&main, &own, &alias(text))
+        };
+        let silent = Server::default();
+        assert_eq!(runs(&silent, "/x /srv/x.wsgi"), Runs::Always);
+        assert_eq!(runs(&silent, "/x /srv/x.wsgi process-group=one"), Runs::Never);
+        assert_eq!(runs(&silent, "/x /srv/x.wsgi process-group=%{ENV:X}"), Runs::Perhaps);
+        let group = server(&[("", "one"), ("<Location /y>", "%{GLOBAL}"), ("<Location /z/w>", "%{GLOBAL}")]);
+        assert_eq!(runs(&group, "/x /srv/x.wsgi"), Runs::Never);
+        assert_eq!(runs(&group, "/x /srv/x.wsgi process-group=%{GLOBAL}"), Runs::Always);
+        assert_eq!((runs(&group, "/y /srv/x.wsgi"), runs(&group, "/z /srv/x.wsgi")), (Runs::Always, Runs::Perhaps));
+        let same = server(&[("", "one"), ("<If true>", "one"), ("<LocationMatch x>", "one")]);
+        assert_eq!(runs(&same, "/x /srv/x.wsgi"), Runs::Never);
+        assert_eq!(runs(&server(&[("", "%{ENV:GROUP}")]), "/x /srv/x.wsgi"), Runs::Perhaps);
     }
 
     #[test]
