@@ -7,7 +7,7 @@ ratio is taken within a round, and its median, least and greatest over the
 rounds are reported. CPU time is that of all processes of a server (children of httpd,
 supervisor, workers, what is behind a proxy), user and system, divided by the
 requests that were answered: it is the figure to trust on a busy machine. Of
-daemon mode the memory of a process after some requests is shown, too. Needs
+daemon mode the memory of a process and of the whole server after some requests is shown, too. Needs
 wrk. Standard library only, Python 3.9.
 """
 
@@ -158,7 +158,8 @@ def daemon(root, python, arguments, run, wrk):
 
 
 def idle_memory(server, requests=100):
-    """KiB of the process that runs the application, after so many requests: its share of what it shares included."""
+    """KiB of the process that runs the application, and of all processes of the server, after so many requests; of what
+    processes share each counts its share."""
     client = Client(server.port, "/hello")
     for _ in range(requests):
         client.fetch()
@@ -166,10 +167,14 @@ def idle_memory(server, requests=100):
     pid = int(client.fetch())
     client.socket.close()
     try:
-        return int(re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE).group(1))
+        return share(pid), sum(share(one) for one in server.pids())
     except OSError as error:
-        note(f"the memory of process {pid} cannot be read: {error}")
+        note(f"the memory of a process cannot be read: {error}")
         return None
+
+
+def share(pid):
+    return int(re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE).group(1))
 
 
 def machine():

@@ -79,14 +79,16 @@ def summary(results):
 
 
 def memory_table(memory):
-    """Of the process that runs the application: of ours, and how many times those of the others."""
-    if not memory:
+    """Of the process that runs the application and of the whole server: of each, and ours divided by it."""
+    found = {name: kib for name, kib in memory.items() if kib}
+    if not found:
         return ""
-    ours = memory.get(OURS)
-    lines = ["", "", "| server | memory of a process after 100 hello, KiB (PSS) | ours divided by it |", "|---|---|---|"]
-    for name, kib in memory.items():
-        share = f"{ours / kib:.2f}" if ours and kib else "-"
-        lines.append(f"| {name} | {kib if kib else '-'} | {share} |")
+    title = "| server | memory of a process after 100 hello, KiB (PSS) | ours divided by it | of the whole server | ours divided by it |"
+    lines = ["", "", title, "|---|---|---|---|---|"]
+    for name, figures in found.items():
+        shares = [f"{one / kib:.2f}" for one, kib in zip(found[OURS], figures)] if OURS in found else ["-", "-"]
+        cells = [text for pair in zip(figures, shares) for text in pair]
+        lines.append("| " + " | ".join(map(str, [name, *cells])) + " |")
     return "\n".join(lines)
 
 
