@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Restarts without traffic, and servers that start and end: nothing grows, nothing stays.
 
-use crate::{Holdings, either, files, hold, is_peer, site};
+use crate::{Holdings, either, files, hold, is_peer, is_whole, site};
 use harness::site::is_root;
 use harness::{Httpd, Mpm, Site, census, skip, wait};
 use std::net::TcpStream;
@@ -52,21 +52,31 @@ impl Drop for Namespace {
     }
 }
 
+/// As `mixed.py`, with a note when a request begins.
+const NOTED: &str = "import journal, mixed
+
+
+def application(environ, start_response):
+    journal.note('begun ' + environ['PATH_INFO'].split('/')[-1])
+    return mixed.application(environ, start_response)
+";
+
 fn groups() -> Site {
     site()
         .app("mixed.py")
+        .file("apps/noted.py", NOTED)
         .app("alone.py")
         .app("steady.py")
         .config("WSGIDaemonProcess two processes=2 threads=2 python-path=@APPS@")
         .config("WSGIDaemonProcess single python-path=@APPS@")
         .config("WSGIDaemonProcess service threads=0 python-path=@APPS@")
-        .config("WSGIScriptAlias /two \"@APPS@/mixed.py\" process-group=two application-group=%{GLOBAL}")
+        .config("WSGIScriptAlias /two \"@APPS@/noted.py\" process-group=two application-group=%{GLOBAL}")
         .config("WSGIScriptAlias /single \"@APPS@/mixed.py\" process-group=single application-group=%{GLOBAL}")
         .config("WSGIImportScript \"@APPS@/steady.py\" process-group=service application-group=%{GLOBAL}")
 }
 
 fn ask(httpd: &Httpd) {
-    httpd.get("/two/0/x").expect(200);
+    httpd.get("/two/0/y").expect(200);
     httpd.get("/single/0/x").expect(200);
 }
 
@@ -123,10 +133,18 @@ fn a_server_that_ends_leaves_nothing() {
             }
         }
         let signal = if number % 2 == 0 { "TERM" } else { "WINCH" };
+        // A graceful stop lets it finish, a stop need not.
+        let mut asking = httpd.connect();
+        asking.send(&httpd.request("GET", "/two/300/x").bytes());
+        wait::until_true("a request that runs", || httpd.journal().iter().any(|line| line == "begun x"));
         let begun = Instant::now();
         let left = httpd.end_by(signal);
         longest = longest.max(begun.elapsed());
+        let answer = asking.read_response("GET");
         let mut complain = |what: String| problems.push(format!("cycle {number}, {mpm:?}, SIG{signal}: {what}"));
+        if signal == "WINCH" && is_whole("/x", answer.status, &answer.body).is_err() {
+            complain(format!("{answer:?}"));
+        }
         if !left.is_empty() {
             complain(format!("processes {left:?}"));
         }
