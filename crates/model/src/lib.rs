@@ -26,6 +26,7 @@ pub mod script;
 pub mod settings;
 pub mod supervision;
 pub mod telemetry;
+pub mod timers;
 pub mod wire;
 
 /// Identifies builds whose parts may talk to each other: package version and a hash of this crate.
