@@ -58,9 +58,12 @@ impl<'r> Exchange<'r> {
                 let _ = self.answer.end();
             }
             Outcome::Refused(status) if !left => return self.replace(status),
+            Outcome::NotStarted if !left => return self.replace(503),
             Outcome::Truncated if !left => return self.replace(500),
             Outcome::ClientGone if !left => return self.replace(400),
-            Outcome::Refused(_) | Outcome::Truncated | Outcome::ClientGone => self.answer.cut_off(),
+            Outcome::Refused(_) | Outcome::NotStarted | Outcome::Truncated | Outcome::ClientGone => {
+                self.answer.cut_off()
+            }
         }
         Verdict::Done
     }

@@ -23,6 +23,7 @@ use model::resolve::{Refusal, Target};
 use model::wire::{Call, Entry, Failure, ToServer, ToWorker, WireError};
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -310,7 +311,11 @@ impl Relay<'_, '_> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let exchange = &mut *self.exchange;
         let sent = self.connection.send_body(most, |into| exchange.read(into));
-        sent.map_err(|unsent| self.lost(unsent.error))?;
+        match sent {
+            // It takes no more of the body, and has said why if it is not gone.
+            Err(unsent) if unsent.error.kind() == ErrorKind::BrokenPipe => {}
+            sent => sent.map_err(|unsent| self.lost(unsent.error))?,
+        }
         self.connection.heard = Instant::now();
         Ok(())
     }

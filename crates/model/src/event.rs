@@ -358,18 +358,18 @@ row::events! {
         outcome "It ends; httpd starts another one, and requests for process groups wait or get 503."
         action "Read the reason; restart httpd after an upgrade.";
 
-    430 Error RequestOverdue { script: String, process_group: String, application_group: String, pid: u32, request: String, milliseconds: u64, outcome: String }
-        "request {request} of '{script}' in process group '{process_group}' (application group '{application_group}', process {pid}) takes longer than {milliseconds} ms (request-timeout): {outcome}"
+    430 Error RequestOverdue { script: String, place: String, pid: u32, request: String, milliseconds: u64, outcome: String }
+        "request {request} of '{script}' in {place}, process {pid}, takes longer than {milliseconds} ms (request-timeout): {outcome}"
         cause "The application has not finished a request within request-timeout; the Python stack of its thread follows, if it can be had."
         outcome "With interrupt-timeout mod_wsgi.RequestTimeout is raised in the thread. The client gets 504, or an answer that is cut off visibly if a part of it had left."
         action "Find out from the stack what takes so long, or raise request-timeout.";
-    431 Warning RequestStuck { script: String, process_group: String, application_group: String, pid: u32, request: String, problem: String }
-        "process {pid} of group '{process_group}' wants to be replaced: request {request} of '{script}' (application group '{application_group}') {problem}"
+    431 Warning RequestStuck { script: String, application_group: String, pid: u32, request: String, problem: String }
+        "process {pid} wants to be replaced: request {request} of '{script}' (application group '{application_group}') {problem}"
         cause "A request that took longer than request-timeout did not end within interrupt-timeout, or is not to be interrupted because there is none. The Python stacks of all threads of its interpreter follow."
         outcome "Another process takes the place of this one, which finishes its other requests."
         action "Find out from the stacks where the thread is; code in C that waits cannot be interrupted.";
-    432 Error InterpreterDeadlocked { process_group: String, application_group: String, pid: u32, milliseconds: u64 }
-        "process {pid} of group '{process_group}' ends: the lock of the interpreter of application group '{application_group}' was not free for {milliseconds} ms (deadlock-timeout)"
+    432 Error InterpreterDeadlocked { application_group: String, pid: u32, milliseconds: u64 }
+        "process {pid} ends: the lock of the interpreter of application group '{application_group}' was not free for {milliseconds} ms (deadlock-timeout)"
         cause "Code in C holds the interpreter's lock and does not let it go, so no Python code of that interpreter can run. The Python stacks of its threads follow, as far as they can be had without the lock."
         outcome "The process is ended at once and replaced; requests that it ran get 502 or a visibly cut-off answer."
         action "Find out from the stacks which extension module holds the lock.";

@@ -112,4 +112,6 @@ pub enum Outcome {
     Truncated,
     /// The client went away; nothing more can be told to it.
     ClientGone,
+    /// The application was not called, because another process has to be asked: the script has changed.
+    NotStarted,
 }

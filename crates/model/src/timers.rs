@@ -6,6 +6,7 @@
 //! whatever the others are set to.
 
 use crate::launch::{Limits, Patience};
+use std::fmt;
 use std::time::Duration;
 
 /// The time since the worker began.
@@ -59,6 +60,23 @@ impl Reason {
             Self::ScriptReload => "script_reload",
             Self::ShutdownSignal => "shutdown_signal",
         }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::MaximumRequests => "it has had its maximum-requests",
+            Self::RequestTimeout => "a request does not end (request-timeout)",
+            Self::RestartInterval => "it has run for restart-interval",
+            Self::DeadlockTimeout => "an interpreter's lock was not free for deadlock-timeout",
+            Self::InactivityTimeout => "nobody has used it for inactivity-timeout",
+            Self::CpuTimeLimit => "it has used its cpu-time-limit",
+            Self::EvictionSignal => "SIGUSR1 (eviction-timeout)",
+            Self::GracefulSignal => "SIGUSR1",
+            Self::ScriptReload => "a script has changed",
+            Self::ShutdownSignal => "it was told to end",
+        })
     }
 }
 
@@ -139,6 +157,8 @@ pub struct Timers {
     /// After how many requests this process is done; 0 is never.
     most: u64,
     begun: u64,
+    /// Since when it accepts requests.
+    open: Option<Moment>,
     threads: usize,
     running: Vec<Running>,
     /// The last sign of life.
@@ -149,8 +169,10 @@ pub struct Timers {
     /// Whether it was said that a request is stuck.
     stuck: bool,
     reason: Option<Reason>,
-    /// Whether the supervisor need not be told that this process leaves.
+    /// Whether the supervisor knows that this process leaves.
     told: bool,
+    /// The time that requests had when it began to leave.
+    granted: Patience,
     /// The locks that somebody waits for, and since when.
     probes: Vec<(u64, Moment)>,
     /// When whoever asks looks again, if ever.
@@ -172,6 +194,7 @@ impl Timers {
             limits,
             most,
             begun: 0,
+            open: None,
             threads: usize::try_from(threads).unwrap_or(usize::MAX),
             running: Vec::new(),
             alive: None,
@@ -180,9 +203,15 @@ impl Timers {
             stuck: false,
             reason: None,
             told: false,
+            granted: Patience(None),
             probes: Vec::new(),
             looks: None,
         }
+    }
+
+    /// The process accepts requests from now on.
+    pub fn open(&mut self, now: Moment) {
+        self.open = Some(now);
     }
 
     /// How long a request may take, if there is a limit.
@@ -224,11 +253,6 @@ impl Timers {
             self.alive = Some(now);
         }
         matches!(ended.step, Step::Lost(_))
-    }
-
-    /// The request was not run after all, because the process has to be another one.
-    pub fn withdraw(&mut self, number: u64) {
-        self.running.retain(|one| one.number != number);
     }
 
     /// The thread of this request was given up.
@@ -276,7 +300,10 @@ impl Timers {
     fn leave(&mut self, patience: Patience, reason: Reason, now: Moment) {
         let until = patience.0.map(|patience| now.saturating_add(patience));
         self.stage = match self.stage {
-            Stage::Serving => Stage::Leaving(until),
+            Stage::Serving => {
+                self.granted = patience;
+                Stage::Leaving(until)
+            }
             Stage::Leaving(Some(former)) => Stage::Leaving(Some(until.map_or(former, |until| until.min(former)))),
             Stage::Leaving(None) => Stage::Leaving(until),
             Stage::Ended => Stage::Ended,
@@ -317,7 +344,9 @@ impl Timers {
         let inactive = time(self.limits.inactivity_timeout).zip(self.alive).filter(|_| !self.is_busy());
         [
             self.is_done().then_some((Moment::ZERO, Reason::MaximumRequests)),
-            time(self.limits.restart_interval).map(|interval| (interval, Reason::RestartInterval)),
+            time(self.limits.restart_interval)
+                .zip(self.open)
+                .map(|(interval, open)| (open + interval, Reason::RestartInterval)),
             inactive.map(|(limit, alive)| (alive + limit, Reason::InactivityTimeout)),
         ]
     }
@@ -380,7 +409,7 @@ impl Timers {
     fn due_for_end(&mut self, now: Moment, due: &mut Vec<Due>) {
         let (Stage::Leaving(until), Some(reason)) = (self.stage, self.reason) else { return };
         if !std::mem::replace(&mut self.told, true) {
-            due.push(Due::Leave(Patience(until.map(|until| until.saturating_sub(now))), reason));
+            due.push(Due::Leave(self.granted, reason));
         }
         if !self.is_busy() || until.is_some_and(|until| until <= now) {
             self.stage = Stage::Ended;
@@ -398,9 +427,7 @@ impl Timers {
             Stage::Leaving(_) if !self.is_busy() || !self.told => Some(Moment::ZERO),
             Stage::Leaving(until) => until,
             Stage::Serving if self.is_done() && !self.is_busy() => Some(Moment::ZERO),
-            Stage::Serving if self.tired.is_none() => {
-                self.tiring().into_iter().flatten().map(|(from, _)| from).min()
-            }
+            Stage::Serving if self.tired.is_none() => self.tiring().into_iter().flatten().map(|(from, _)| from).min(),
             Stage::Serving => None,
         };
         requests.chain(locks).chain(stage).min()

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//! Every timer of a worker with a clock of the tests' own, each alone and with others.
+
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
@@ -12,7 +14,9 @@ const fn patience(milliseconds: u64) -> Patience {
 }
 
 fn timers(limits: Limits) -> Timers {
-    Timers::new(limits, 2, 0)
+    let mut timers = Timers::new(limits, 2, 0);
+    timers.open(at(0));
+    timers
 }
 
 /// What is due at each moment at which something is, without anything else happening; as it is with a thread that looks.
@@ -58,21 +62,11 @@ fn each_timer_works_when_all_others_are_off() {
     let tired = |reason| Due::Tired(reason);
     assert_eq!(
         request(Limits { request_timeout: 2000, ..Limits::default() }),
-        [
-            (2000, Due::Overdue(1)),
-            (2000, Due::Stuck(1)),
-            (2000, tired(Reason::RequestTimeout)),
-            (2100, Due::Take(1))
-        ]
+        [(2000, Due::Overdue(1)), (2000, Due::Stuck(1)), (2000, tired(Reason::RequestTimeout)), (2100, Due::Take(1))]
     );
     assert_eq!(
         request(Limits { request_timeout: 2000, interrupt_timeout: 3000, ..Limits::default() }),
-        [
-            (2000, Due::Overdue(1)),
-            (2100, Due::Take(1)),
-            (5000, Due::Stuck(1)),
-            (5000, tired(Reason::RequestTimeout))
-        ]
+        [(2000, Due::Overdue(1)), (2100, Due::Take(1)), (5000, Due::Stuck(1)), (5000, tired(Reason::RequestTimeout))]
     );
     assert_eq!(request(Limits { interrupt_timeout: 3000, ..Limits::default() }), []);
     let recycled = [(0, tired(Reason::MaximumRequests))];
@@ -159,6 +153,16 @@ fn exactly_so_many_requests_begin() {
     let leave = Due::Leave(patience(0), Reason::MaximumRequests);
     assert_eq!(timers.due(at(1000)), [leave, Due::End(Reason::MaximumRequests)]);
     assert_eq!((timers.due(at(2000)), timers.look_at()), (vec![], None));
+}
+
+#[test]
+fn the_interval_counts_from_when_requests_are_accepted() {
+    let mut timers = Timers::new(Limits { restart_interval: 100, ..Limits::default() }, 2, 0);
+    assert_eq!((timers.due(at(5000)), timers.look_at()), (vec![], None));
+    timers.open(at(5000));
+    assert!(timers.has_to_look());
+    assert_eq!((timers.look_at(), timers.due(at(5099))), (Some(at(5100)), vec![]));
+    assert_eq!(timers.due(at(5100)), [Due::Tired(Reason::RestartInterval)]);
 }
 
 #[test]
@@ -325,16 +329,6 @@ fn a_lock_that_cannot_be_had_ends_the_process_whatever_it_does() {
         assert_eq!(timers.due(at(4150)), [Due::Deadlock(1)]);
         assert_eq!((timers.due(at(9999)), timers.look_at()), (vec![], None));
     }
-}
-
-#[test]
-fn a_request_that_was_not_run_leaves_no_trace() {
-    let mut timers = timers(Limits { request_timeout: 100, ..Limits::default() });
-    let number = timers.begin(at(0), Sign::Life).unwrap();
-    timers.withdraw(number);
-    assert_eq!(timers.look_at(), None);
-    timers.ask(Call::Stop(Patience(None)), at(10));
-    assert_eq!(timers.due(at(10)), [Due::End(Reason::ShutdownSignal)]);
 }
 
 #[test]

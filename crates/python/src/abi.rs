@@ -104,6 +104,7 @@ pub struct Abi {
     pub(crate) resize_bytes: unsafe extern "C" fn(*mut Object, isize) -> c_int,
     pub(crate) first_thread: unsafe extern "C" fn(*mut ffi::PyInterpreterState) -> *mut ffi::PyThreadState,
     pub(crate) next_thread: unsafe extern "C" fn(*mut ffi::PyThreadState) -> *mut ffi::PyThreadState,
+    pub(crate) frame: unsafe extern "C" fn(*mut ffi::PyThreadState) -> Object,
     /// 3.12 and later.
     pub(crate) new_interpreter: Option<NewInterpreter>,
     /// 3.12 and later.
@@ -171,6 +172,7 @@ fn find(lookup: Lookup) -> Result<Abi, AbiError> {
         resize_bytes: required(function!(lookup, c"_PyBytes_Resize"), "_PyBytes_Resize")?,
         first_thread: required(function!(lookup, c"PyInterpreterState_ThreadHead"), "PyInterpreterState_ThreadHead")?,
         next_thread: required(function!(lookup, c"PyThreadState_Next"), "PyThreadState_Next")?,
+        frame: required(function!(lookup, c"PyThreadState_GetFrame"), "PyThreadState_GetFrame")?,
         new_interpreter: function!(lookup, c"Py_NewInterpreterFromConfig"),
         raised: get.zip(set),
         reference_count: function!(lookup, c"Py_REFCNT"),

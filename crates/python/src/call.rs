@@ -5,6 +5,7 @@
 //! Runs on the server's request thread, which holds no interpreter before and after.
 
 use crate::environ;
+use crate::interrupt::Ticket;
 use crate::live::{Live, lock};
 use crate::object::{Answer, Attached, Object};
 use crate::output::{Remainder, Stop, note_failure, produce};
@@ -25,6 +26,16 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
+/// What becomes of a request for a script that has changed since it was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reload {
+    /// The script is loaded again.
+    #[default]
+    InPlace,
+    /// The request is not started: another process has the new script.
+    Elsewhere,
+}
+
 /// One request, resolved.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Job<'a> {
@@ -36,8 +47,12 @@ pub struct Job<'a> {
     pub script_mtime: i64,
     /// Name of the global to call.
     pub callable: &'a [u8],
-    /// Whether a changed script is loaded again.
+    /// Whether a changed script counts.
     pub script_reloading: bool,
+    /// What it leads to.
+    pub reload: Reload,
+    /// How the request can be interrupted.
+    pub ticket: Option<&'a Ticket>,
     /// Whether `wsgi.url_scheme` is `https`.
     pub https: bool,
     /// Whether the client sent HEAD.
@@ -80,11 +95,13 @@ pub fn handle(process: &Process, job: &Job<'_>, exchange: &mut dyn Exchange) -> 
         live.report(&Event::ServerStopping { script: live.script() });
         return Outcome::Refused(503);
     };
+    let _present = job.ticket.map(Ticket::present);
     let seat = match process.seat(job.application_group) {
         Ok(seat) => seat,
         Err(unavailable) => return refuse(live, job, unavailable),
     };
     let next = seat.attach(|attached| {
+        let _seated = job.ticket.map(|ticket| ticket.sit(attached, &seat));
         let state = seat.interpreter.state();
         Run { attached, state, live, seat: &seat, process, record: OnceCell::new() }.request(job)
     });
@@ -171,10 +188,7 @@ impl<'i> Run<'i, '_> {
                 self.attached.detached(|| self.live.report(&event));
                 Err(Outcome::Refused(500))
             }
-            Err(raised) => {
-                self.log_failure(&raised);
-                Err(Outcome::Refused(500))
-            }
+            Err(raised) => Err(self.failed(&raised)),
         }
     }
 
@@ -226,6 +240,9 @@ impl<'i> Run<'i, '_> {
             None => Ok(()),
         });
         if let Err(raised) = closed {
+            if self.is_timeout(&raised) {
+                return next;
+            }
             let (script, interpreter) = (self.live.script(), self.seat.interpreter.place());
             self.log_raised(&raised, |exception| Event::CloseFailed { script, interpreter, exception });
         }
@@ -288,6 +305,9 @@ impl<'i> Run<'i, '_> {
             (answer.is_committed(), answer.failed())
         };
         let unread = lock(&self.live.body).error;
+        if self.is_timeout(raised) {
+            return if committed { Outcome::Truncated } else { Outcome::Refused(504) };
+        }
         match (committed, failed, unread) {
             (_, Some(SendError::ClientGone), _) | (_, _, Some(ReadError::ClientGone)) => {
                 let line = format!("client gone; the application raised {}", raised.summary());
@@ -309,6 +329,17 @@ impl<'i> Run<'i, '_> {
                 if committed { Outcome::Truncated } else { Outcome::Refused(500) }
             }
         }
+    }
+
+    /// Whether the request was interrupted because it takes too long, which whoever did that has logged.
+    pub(crate) fn is_timeout(&self, raised: &Raised<'i>) -> bool {
+        let class = self.state.tools(self.attached).request_timeout.borrow(self.attached);
+        let is_timeout = raised.exception().is_instance(&class).unwrap_or(false);
+        if is_timeout {
+            let line = format!("'{}' was interrupted", self.live.script());
+            self.attached.detached(|| self.live.log(Level::Info, &[line]));
+        }
+        is_timeout
     }
 
     fn log_failure(&self, raised: &Raised<'i>) {

@@ -23,6 +23,8 @@ pub struct Interpreter {
     pointer: NonNull<ffi::PyInterpreterState>,
     abi: &'static Abi,
     state: State,
+    /// Whether its lock is its own.
+    own_lock: bool,
     /// The Python-main thread's state in it.
     main: ThreadState,
     /// All thread states that we made, and those of dead threads among them.
@@ -108,13 +110,20 @@ impl Interpreter {
         // SAFETY: [THREAD] it is current on the calling thread.
         let main = unsafe { ThreadState::new(main) };
         let abi = attached.abi();
-        Ok(Arc::new(Self { name: name.to_vec(), pointer, abi, state, main, threads: Mutex::default() }))
+        let (name, own_lock) = (name.to_vec(), options.own_gil);
+        Ok(Arc::new(Self { name, pointer, abi, state, own_lock, main, threads: Mutex::default() }))
     }
 
     /// The application group; empty for the main interpreter.
     #[must_use]
     pub fn name(&self) -> &[u8] {
         &self.name
+    }
+
+    /// The name of the interpreter whose lock it has: its own, or the main one's.
+    #[must_use]
+    pub fn lock_name(&self) -> &[u8] {
+        if self.own_lock { &self.name } else { b"" }
     }
 
     /// The name as logs show it.
@@ -185,17 +194,22 @@ impl Interpreter {
         thread::sweep(self, left);
     }
 
+    /// The states that threads have in it. The calling thread holds the interpreter.
+    pub(crate) fn thread_states(&self, attached: Attached<'_>) -> Vec<ThreadState> {
+        let mut found = Vec::new();
+        // SAFETY: [GIL] the interpreter is held, so the list stands still.
+        let mut next = NonNull::new(unsafe { (attached.abi().first_thread)(self.pointer.as_ptr()) });
+        while let Some(state) = next {
+            // SAFETY: [THREAD] only compared, or looked at while the interpreter is held.
+            found.push(unsafe { ThreadState::new(state) });
+            // SAFETY: [GIL] see above.
+            next = NonNull::new(unsafe { (attached.abi().next_thread)(state.as_ptr()) });
+        }
+        found
+    }
+
     /// Whether threads that are not ours still have a state in it. The calling thread holds the interpreter.
     pub(crate) fn has_other_threads(&self, attached: Attached<'_>) -> bool {
-        // SAFETY: [GIL] the interpreter is held, so the list stands still.
-        let mut state = unsafe { (attached.abi().first_thread)(self.pointer.as_ptr()) };
-        while !state.is_null() {
-            if state != self.main.as_ptr() {
-                return true;
-            }
-            // SAFETY: [GIL] see above.
-            state = unsafe { (attached.abi().next_thread)(state) };
-        }
-        false
+        self.thread_states(attached).into_iter().any(|state| state != self.main)
     }
 }

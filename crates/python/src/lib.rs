@@ -14,6 +14,7 @@ mod container;
 pub mod environ;
 pub mod host;
 pub mod interpreter;
+pub mod interrupt;
 pub mod live;
 pub mod module;
 pub mod object;

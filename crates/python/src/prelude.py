@@ -23,6 +23,65 @@ class RequestDataTooLarge(RequestDataError):
     """The body exceeds LimitRequestBody."""
 
 
+class RequestTimeout(BaseException):
+    """The request takes longer than request-timeout; raised in its thread where interrupt-timeout is set."""
+
+
+event_callbacks = []
+shutdown_callbacks = []
+signal_callbacks = []
+
+
+def subscribe_events(callback):
+    """Has `callback(name, **facts)` called for what happens in this process."""
+    event_callbacks.append(callback)
+    return callback
+
+
+def subscribe_shutdown(callback):
+    """Has `callback(name, **facts)` called when this process begins to end."""
+    shutdown_callbacks.append(callback)
+    return callback
+
+
+def subscribe_signals(callback):
+    """Has `callback(name, **facts)` called for SIGHUP and SIGUSR2."""
+    signal_callbacks.append(callback)
+    return callback
+
+
+def publish(callbacks, name, facts):
+    """Calls subscribers, the general ones first; what one answers is added to what the next ones are told."""
+    for callback in event_callbacks + callbacks:
+        try:
+            answer = callback(name, **facts)
+            if isinstance(answer, dict):
+                facts.update(answer)
+        except BaseException:
+            import traceback
+
+            print("a subscriber raised an exception when it was told of %s:" % name, file=sys.stderr)
+            traceback.print_exc()
+
+
+def publish_stopping(reason):
+    publish(shutdown_callbacks, "process_stopping", {"shutdown_reason": reason})
+
+
+def publish_signal(name, number):
+    publish(signal_callbacks, "process_signal", {"signame": name, "signum": number})
+
+
+def stack(frame):
+    """What a thread is doing, for the log. Reads no source: each access to a file would wait for the interpreter again."""
+    lines = []
+    while frame is not None:
+        code = frame.f_code
+        lines.append('  File "%s", line %s, in %s' % (code.co_filename, frame.f_lineno, code.co_name))
+        frame = frame.f_back
+    return "\n".join(reversed(lines)).encode("utf-8", "backslashreplace")
+
+
 class FileWrapper:
     """Yields the blocks of a file; an open regular file is sent by the server itself."""
 
@@ -248,7 +307,21 @@ def extend_path(directories):
     return failed
 
 
-def build_modules(facts):
+def refuse_signals(note):
+    """What `subscribe_signals` is where httpd has the signals."""
+
+    def subscribe_signals(callback):
+        import traceback
+
+        note("subscribe_signals() was ignored: httpd owns the signals of this process")
+        for line in "".join(traceback.format_stack(sys._getframe(1))).splitlines():
+            note(line)
+        return callback
+
+    return subscribe_signals
+
+
+def build_modules(facts, note):
     """The modules `mod_wsgi` and `apache`; answers the names and reasons of companions that failed to import."""
     failed = []
 
@@ -267,9 +340,16 @@ def build_modules(facts):
     module = types.ModuleType("mod_wsgi")
     if package is not None and hasattr(package, "__path__"):
         module.__path__ = package.__path__
-    for kind in (FileWrapper, RequestDataError, ClientDisconnected, RequestDataTimeout, RequestDataTooLarge):
+    errors = (RequestDataError, ClientDisconnected, RequestDataTimeout, RequestDataTooLarge, RequestTimeout)
+    for kind in (FileWrapper,) + errors:
         kind.__module__ = "mod_wsgi"
         setattr(module, kind.__name__, kind)
+    module.event_callbacks = event_callbacks
+    module.shutdown_callbacks = shutdown_callbacks
+    module.signal_callbacks = signal_callbacks
+    module.subscribe_events = subscribe_events
+    module.subscribe_shutdown = subscribe_shutdown
+    module.subscribe_signals = refuse_signals(note) if facts["embedded"] else subscribe_signals
     for name, value in facts["mod_wsgi"].items():
         setattr(module, name, value)
     sys.modules["mod_wsgi"] = module

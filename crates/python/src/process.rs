@@ -31,6 +31,11 @@ static DEPARTED: AtomicBool = AtomicBool::new(false);
 static MAIN: OnceLock<Thread> = OnceLock::new();
 static PROCESS: OnceLock<Process> = OnceLock::new();
 
+/// How many of those inside are not waited for.
+static GIVEN_UP: AtomicUsize = AtomicUsize::new(0);
+/// Why the process ends, as subscribers are told.
+static REASON: OnceLock<&str> = OnceLock::new();
+
 thread_local! {
     /// How often the calling thread is inside.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
@@ -64,6 +69,32 @@ pub fn stop() -> bool {
     // Only asked if somebody is inside: then, in a process with one request thread, that thread has used its
     // thread-local memory before, so reading it here allocates nothing.
     inside > 0 && DEPTH.get() > 0
+}
+
+/// As [`stop`], for a reason that subscribers are told; the first one counts.
+pub fn stop_because(reason: &'static str) {
+    REASON.get_or_init(|| reason);
+    stop();
+}
+
+pub(crate) fn reason() -> &'static str {
+    REASON.get().copied().unwrap_or("shutdown_signal")
+}
+
+/// Nobody waits for somebody who is inside.
+pub(crate) fn give_up() {
+    GIVEN_UP.fetch_add(1, Ordering::AcqRel);
+    wake();
+}
+
+/// Somebody who was given up leaves.
+pub(crate) fn resume() {
+    GIVEN_UP.fetch_sub(1, Ordering::AcqRel);
+}
+
+/// How many of those inside are waited for.
+pub(crate) fn awaited() -> usize {
+    inside().saturating_sub(GIVEN_UP.load(Ordering::Acquire))
 }
 
 pub(crate) fn inside() -> usize {
@@ -181,6 +212,14 @@ impl Process {
 
     pub(crate) fn interpreters(&self) -> Vec<Arc<Interpreter>> {
         self.interpreters.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The names of the interpreters whose locks others may have, too.
+    pub fn locks(&self) -> Vec<Vec<u8>> {
+        let mut names: Vec<_> = self.interpreters().iter().map(|one| one.lock_name().to_vec()).collect();
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// Lets the calling thread in, unless the process is ending.

@@ -4,7 +4,7 @@
 //! Called on request threads that hold the interpreter. There is one lock per interpreter and script; whoever waits
 //! for it does not hold the interpreter, so a slow import blocks nobody else.
 
-use crate::call::{Job, Run};
+use crate::call::{Job, Reload, Run};
 use crate::host::Facts;
 use crate::live::lock;
 use crate::object::{Answer, Attached, Kept, Object};
@@ -136,6 +136,9 @@ impl Script {
         if let Some(found) = self.fresh(run, job, |modified| Some(modified) == now) {
             return Ok(found);
         }
+        if job.reload == Reload::Elsewhere && lock(&self.loaded).is_some() {
+            return Err(Outcome::NotStarted);
+        }
         self.load(run, path, now)
     }
 
@@ -178,6 +181,9 @@ impl Script {
             if raised.is_exit() && run.process.facts().threads_per_process == 0 {
                 // The script of a process that serves no requests is a program, and this is how programs end.
                 return Outcome::Complete;
+            }
+            if run.is_timeout(&raised) {
+                return Outcome::Refused(504);
             }
             let (script, interpreter) = (run.live.script(), run.seat.interpreter.place());
             run.log_raised(&raised, |exception| Event::ScriptFailed { script, interpreter, exception });

@@ -3,15 +3,15 @@
 //!
 //! Where interpreters are not to be destroyed (`WSGIDestroyInterpreter Off`) only requests are waited for.
 //!
-//! Order: wait for requests; then in each interpreter `threading` shutdown and `atexit`, sub-interpreters first; then
+//! Order: tell subscribers; wait for requests; then in each interpreter `threading` shutdown and `atexit`, sub-interpreters first; then
 //! end the sub-interpreters. Python code can hold this up without end (a non-daemon thread that never finishes), and
 //! nothing can stop it from outside. So the deadline is kept by a watchdog thread, which writes the event, and by the
 //! server, which waits a little longer than the deadline and then exits without this thread.
 
 use crate::interpreter::Interpreter;
 use crate::live::lock;
-use crate::object::{Attached, Kept};
-use crate::process::{End, Process, inside};
+use crate::object::{Attached, Kept, Object};
+use crate::process::{End, Process, awaited, inside, reason};
 use crate::state::Tools;
 use model::event::{Event, Level};
 use pyo3_ffi as ffi;
@@ -60,11 +60,16 @@ pub(crate) fn end(process: &'static Process) -> End {
         let clock = Arc::clone(&clock);
         move || clock.watch(process, deadline, milliseconds)
     });
+    // A service is a program of its own.
+    if process.facts().threads_per_process > 0 {
+        tell_subscribers(process);
+    }
     // A quarter is left for atexit functions even if a request never ends.
     wait_for_requests(process, start + Duration::from_millis(milliseconds / 4 * 3));
     let end =
         if process.facts().destroy_interpreters { end_interpreters(process) } else { leave_interpreters(process) };
-    let waiting = inside();
+    // Those who were given up have been reported.
+    let waiting = awaited();
     let in_time = clock.reached();
     if in_time && waiting > 0 {
         process.host().report(&Event::ShutdownOverdue { milliseconds, waiting });
@@ -102,11 +107,21 @@ fn leave_interpreters(process: &'static Process) -> End {
     End::LeaveAlone
 }
 
+/// What subscribers raise is logged there.
+fn tell_subscribers(process: &'static Process) {
+    for interpreter in process.interpreters() {
+        interpreter.main_thread().attach_with(interpreter.abi(), |attached| {
+            let publish = interpreter.state().tools(attached).publish_stopping.borrow(attached);
+            drop(Object::text(attached, reason()).and_then(|reason| publish.call(&[*reason])));
+        });
+    }
+}
+
 fn wait_for_requests(process: &Process, deadline: Instant) {
     loop {
         process.turn_away();
         let rest = deadline.saturating_duration_since(Instant::now());
-        if inside() == 0 || rest.is_zero() {
+        if awaited() == 0 || rest.is_zero() {
             return;
         }
         thread::park_timeout(rest);

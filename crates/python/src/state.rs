@@ -42,6 +42,10 @@ pub struct Tools {
     pub(crate) reload_required: Kept,
     pub(crate) end: Kept,
     pub(crate) flush: Kept,
+    pub(crate) request_timeout: Kept,
+    pub(crate) publish_stopping: Kept,
+    pub(crate) publish_signal: Kept,
+    pub(crate) stack: Kept,
     /// The name `reload_required`.
     pub(crate) reload_name: Kept,
     prelude: Kept,
@@ -128,6 +132,10 @@ impl Tools {
             &self.reload_required,
             &self.end,
             &self.flush,
+            &self.request_timeout,
+            &self.publish_stopping,
+            &self.publish_signal,
+            &self.stack,
             &self.reload_name,
             &self.prelude,
             &self.module,
@@ -164,6 +172,10 @@ impl Tools {
             reload_required: named("reload_required")?,
             end: named("end")?,
             flush: named("flush")?,
+            request_timeout: named("RequestTimeout")?,
+            publish_stopping: named("publish_stopping")?,
+            publish_signal: named("publish_signal")?,
+            stack: named("stack")?,
             reload_name: Object::text(attached, "reload_required")?.keep(),
             prelude: prelude.keep(),
             module: module.keep(),
@@ -226,9 +238,10 @@ impl State {
             take_over.call(&[*stdout, *stdin_restricted?, *stdout_restricted?])?;
         }
         let description = describe_server(attached, name, facts)?;
-        let companions = tools.function(attached, "build_modules")?.call(&[*description])?;
+        let note = stderr.attribute(c"note")?;
+        let companions = tools.function(attached, "build_modules")?.call(&[*description, *note])?;
         if options.restrict_signal {
-            tools.function(attached, "restrict_signals")?.call(&[*stderr.attribute(c"note")?])?;
+            tools.function(attached, "restrict_signals")?.call(&[*note])?;
         }
         if !facts.python_eggs.is_empty() {
             let directory = Object::file_system(attached, &facts.python_eggs)?;

@@ -112,6 +112,10 @@ impl Drop for Holding {
 }
 
 impl Seat {
+    pub(crate) fn state(&self) -> ThreadState {
+        self.state
+    }
+
     /// Runs `work` holding the interpreter.
     pub fn attach<R>(&self, work: impl for<'i> FnOnce(Attached<'i>) -> R) -> R {
         self.state.attach_with(self.interpreter.abi(), work)

@@ -142,6 +142,7 @@ unsafe fn job<'a>(call: &Call<'a>) -> Job<'a> {
         environ,
         resource: bytes(call.resource),
         record: NonNull::new(call.request_record),
+        ..Job::default()
     }
 }
 
@@ -149,6 +150,8 @@ fn ending(outcome: Outcome) -> Ending {
     let (kind, status) = match outcome {
         Outcome::Complete => (EndingKind::Complete, 0),
         Outcome::Refused(status) => (EndingKind::Refused, status),
+        // There is no other process.
+        Outcome::NotStarted => (EndingKind::Refused, 503),
         Outcome::Truncated => (EndingKind::Truncated, 0),
         Outcome::ClientGone => (EndingKind::ClientGone, 0),
     };

@@ -4,29 +4,34 @@
 //! Besides that thread there are the request threads ([`reception`]), one that loads scripts before them, and one that watches the
 //! control socket and signals. The process ends by `_exit`, once Python has run its ends or the time for them is over.
 
+mod attendant;
 mod connection;
 mod control;
 mod exchange;
 mod host;
+mod ledger;
 mod outbox;
 mod reception;
+mod watch;
 
 use crate::preload;
 use control::{Control, Told, Unusable};
 use host::Supervisor;
+use ledger::Ledger;
 use model::event::{Event, Level};
-use model::launch::control as places;
+use model::launch::{Worker, control as places};
 use python::callback::{Arguments, guard};
 use python::object::{Answer, Attached, Object};
 use python::process::{self, Process};
 use python::state::attached_module as imported;
-use reception::{Reception, stack_size};
+use reception::{Duty, Reception, stack_size};
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fs, io, thread};
-use unix::callback::{Asked, Private, Signals, close_in_forked_processes};
+use unix::callback::{Private, Signals, close_in_forked_processes};
 use unix::connection::{adopt, wait_for};
-use unix::worker::{become_readable, become_unreadable, exit, nudge, set_locale, set_title, terminate};
+use unix::worker::{become_readable, become_unreadable, dump_signal, exit, nudge, set_locale, set_title, terminate};
+use watch::Watch;
 
 /// What the process may take longer than Python's ends, in milliseconds.
 const SLACK: u64 = 1000;
@@ -38,6 +43,7 @@ struct Life {
     supervisor: Supervisor,
     reception: Reception,
     signals: Signals,
+    ledger: Ledger,
 }
 
 /// `serve(descriptor)`: works for the supervisor at the other end of the control socket until it is told to end.
@@ -69,6 +75,7 @@ fn run(attached: Attached<'_>, life: &'static Life) -> ! {
         guard("ready", || start(life));
     };
     let ended = prepare_service(attached, supervisor.settings.threads)
+        .and_then(|()| prepare_dump(attached, supervisor.settings))
         .and_then(|()| crate::definition(attached))
         .and_then(|definition| Process::run(attached, definition, supervisor.facts(), supervisor, ready));
     let status = match ended {
@@ -100,6 +107,15 @@ fn prepare_service(attached: Attached<'_>, threads: u32) -> Answer<'_, ()> {
     }
     let (text, names) = (Object::text(attached, HANDLE)?, Object::dict(attached)?);
     imported(attached, c"builtins")?.call_method(c"eval", &[*text, *names]).map(drop)
+}
+
+/// Lets threads write the stacks of their interpreter to standard error, from a signal handler that needs no lock.
+fn prepare_dump<'i>(attached: Attached<'i>, settings: &Worker) -> Answer<'i, ()> {
+    if settings.threads == 0 || settings.limits.deadlock_timeout == 0 {
+        return Ok(());
+    }
+    let (signal, descriptor) = (Object::integer(attached, dump_signal().into())?, Object::integer(attached, 2)?);
+    imported(attached, c"faulthandler")?.call_method(c"register", &[*signal, *descriptor]).map(drop)
 }
 
 /// `sys.prefix`
@@ -137,13 +153,20 @@ fn begin(descriptor: i32) -> Result<&'static Life, Failed> {
         let line = format!("there is no locale '{}' for process group '{}'", settings.locale, settings.group);
         control.log(Level::Warning, line.as_bytes());
     }
+    if settings.threads > 0 {
+        if let Err(error) = signals.catch_for_application() {
+            return Err((Some(control), Unusable::Kernel("signals", error)));
+        }
+    }
     let supervisor = Supervisor { control, settings: Box::leak(Box::new(settings)) };
     live(supervisor, listener, signals)
 }
 
 fn live(supervisor: Supervisor, listener: Private, signals: Signals) -> Result<&'static Life, Failed> {
-    match Reception::new(supervisor.settings, listener) {
-        Ok(reception) => Ok(Box::leak(Box::new(Life { supervisor, reception, signals }))),
+    let made = Ledger::new(supervisor.settings)
+        .and_then(|ledger| Ok((Reception::new(supervisor.settings, listener)?, ledger)));
+    match made {
+        Ok((reception, ledger)) => Ok(Box::leak(Box::new(Life { supervisor, reception, signals, ledger }))),
         Err(error) => Err((Some(supervisor.control), Unusable::Kernel("the listener", error))),
     }
 }
@@ -151,18 +174,23 @@ fn live(supervisor: Supervisor, listener: Private, signals: Signals) -> Result<&
 /// Python is there: loads scripts, then accepts requests.
 fn start(life: &'static Life) {
     let Some(process) = process::process() else { return };
-    let watch = thread::Builder::new().name("wsgi-control".to_owned()).spawn(move || watch(life));
-    if life.supervisor.settings.threads == 0 {
-        life.supervisor.control.ready();
+    let Life { supervisor, reception, ledger, .. } = life;
+    let duty = Duty { process, control: &supervisor.control, ledger };
+    let watch = thread::Builder::new().name("wsgi-control".to_owned()).spawn(move || {
+        if supervisor.settings.threads == 0 { watch_service(supervisor) } else { Watch::new(life, duty).run() }
+    });
+    if supervisor.settings.threads == 0 {
+        supervisor.control.ready();
         preload_all(life, process);
         process::stop();
         return;
     }
     let starter = thread::Builder::new().name("wsgi-start".to_owned());
-    let opening = starter.stack_size(stack_size(life.supervisor.settings)).spawn(move || {
+    let opening = starter.stack_size(stack_size(supervisor.settings)).spawn(move || {
         guard("preload", || preload_all(life, process));
-        give_up_unless(life, life.reception.open(process, &life.supervisor.control));
-        life.supervisor.control.ready();
+        give_up_unless(life, reception.open(duty));
+        supervisor.control.ready();
+        ledger.open();
     });
     give_up_unless(life, watch);
     give_up_unless(life, opening);
@@ -183,53 +211,15 @@ fn preload_all(life: &'static Life, process: &'static Process) {
     }
 }
 
-/// How far the end has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Serving,
-    /// Requests may take as long as they do.
-    Draining,
-}
-
-/// Waits until the process is to end, and sees that it does.
-fn watch(life: &'static Life) {
-    let Life { supervisor, reception, signals } = life;
-    if supervisor.settings.threads == 0 {
-        while supervisor.control.told() != Told::Stop {
-            wait_for([&supervisor.control], None);
-        }
-        // What the script does about it, and when it ends, is its own affair.
-        terminate();
-        // Python may just have been about to wait, and would notice the signal only after that.
-        for _ in 0..NUDGES {
-            thread::sleep(Duration::from_millis(100));
-            nudge();
-        }
-        return;
+/// Waits until a service is to end, and tells its script. What the script does about it, and when it ends, is its own affair.
+fn watch_service(supervisor: &Supervisor) {
+    while supervisor.control.told() == Told::Nothing {
+        wait_for([&supervisor.control], None);
     }
-    let mut stage = Stage::Serving;
-    loop {
-        let (told, asked, empty) = if stage == Stage::Serving {
-            let [told, asked] = wait_for([&supervisor.control, signals], None);
-            (told, asked, false)
-        } else {
-            let [asked, empty] = wait_for([signals, &reception.empty], None);
-            (false, asked, empty)
-        };
-        let asked = if asked { signals.take() } else { None };
-        if asked == Some(Asked::End) || empty {
-            break;
-        }
-        if asked == Some(Asked::Drain) || (told && supervisor.control.told() == Told::Stop) {
-            stage = Stage::Draining;
-            reception.close();
-        }
+    terminate();
+    // Python may just have been about to wait, and would notice the signal only after that.
+    for _ in 0..NUDGES {
+        thread::sleep(Duration::from_millis(100));
+        nudge();
     }
-    reception.close();
-    process::stop();
-    let limit = supervisor.settings.shutdown_milliseconds.saturating_add(2 * SLACK);
-    let deadline = Instant::now() + Duration::from_millis(limit.min(u64::from(u32::MAX)));
-    // The main thread ends the process before that.
-    thread::sleep(deadline.saturating_duration_since(Instant::now()));
-    exit(0)
 }

@@ -12,7 +12,13 @@ mod caller;
 mod ending;
 #[path = "worker/forgery.rs"]
 mod forgery;
+#[path = "worker/limits.rs"]
+mod limits;
 mod pythons;
+#[path = "worker/reload.rs"]
+mod reload;
+#[path = "worker/signals.rs"]
+mod signals;
 #[path = "worker/supervisor.rs"]
 mod supervisor;
 #[path = "worker/surroundings.rs"]

@@ -172,15 +172,34 @@ extern "C" fn forked() {
 pub enum Asked {
     /// To end (`SIGTERM`, `SIGINT`).
     End,
-    /// To finish its requests and end (`SIGUSR1`, `SIGXCPU`).
-    Drain,
+    /// To finish its requests and end (`SIGUSR1`).
+    Evict,
+    /// The same, because it used all the processor time that it may have (`SIGXCPU`).
+    Processor,
+    /// To tell its application: the name and number of the signal (`SIGHUP`, `SIGUSR2`).
+    Tell(&'static str, i32),
 }
 
-const END: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
-const DRAIN: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGXCPU];
+const CAUGHT: [(Signal, Asked); 4] = [
+    (Signal::SIGTERM, Asked::End),
+    (Signal::SIGINT, Asked::End),
+    (Signal::SIGUSR1, Asked::Evict),
+    (Signal::SIGXCPU, Asked::Processor),
+];
+const TOLD: [(Signal, Asked); 2] = [
+    (Signal::SIGHUP, Asked::Tell("SIGHUP", Signal::SIGHUP as i32)),
+    (Signal::SIGUSR2, Asked::Tell("SIGUSR2", Signal::SIGUSR2 as i32)),
+];
 
 fn bit(signal: Signal) -> u32 {
     1_u32.checked_shl(signal as u32).unwrap_or(0)
+}
+
+fn catch(signal: Signal) -> io::Result<()> {
+    let action = SigAction::new(SigHandler::Handler(caught), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: [HANDLER] the handler touches atomics and the kernel only.
+    unsafe { sigaction(signal, &action) }?;
+    Ok(())
 }
 
 /// The signals that came.
@@ -196,24 +215,22 @@ impl Signals {
         keep_private(&event.as_fd());
         OWNER.store(nix::unistd::getpid().as_raw(), Ordering::Release);
         BELL.store(event.as_fd().as_raw_fd(), Ordering::Release);
-        let action = SigAction::new(SigHandler::Handler(caught), SaFlags::SA_RESTART, SigSet::empty());
-        for signal in END.into_iter().chain(DRAIN) {
-            // SAFETY: [HANDLER] the handler touches atomics and the kernel only.
-            unsafe { sigaction(signal, &action) }?;
-        }
+        CAUGHT.into_iter().try_for_each(|(signal, _)| catch(signal))?;
         Ok(Self(event))
+    }
+
+    /// Catches those that are for the application, too.
+    pub fn catch_for_application(&self) -> io::Result<()> {
+        TOLD.into_iter().try_for_each(|(signal, _)| catch(signal))
     }
 
     /// What was asked for since the last call.
     #[must_use]
-    pub fn take(&self) -> Option<Asked> {
+    pub fn take(&self) -> Vec<Asked> {
         let _nothing_came = self.0.read();
         let came = CAME.swap(0, Ordering::AcqRel);
-        let any = |signals: [Signal; 2]| signals.into_iter().any(|signal| came & bit(signal) != 0);
-        if any(END) {
-            return Some(Asked::End);
-        }
-        any(DRAIN).then_some(Asked::Drain)
+        let all = CAUGHT.into_iter().chain(TOLD);
+        all.filter(|(signal, _)| came & bit(*signal) != 0).map(|(_, asked)| asked).collect()
     }
 }
 

@@ -153,6 +153,33 @@ impl AsFd for Once {
     }
 }
 
+/// What wakes one who waits, again and again.
+#[derive(Debug)]
+pub struct Bell(EventFd);
+
+impl Bell {
+    /// It does not ring.
+    pub fn new() -> io::Result<Self> {
+        Once::new().map(|once| Self(once.0))
+    }
+
+    /// It rings until it is stopped.
+    pub fn ring(&self) {
+        let _it_rings_already = self.0.write(1);
+    }
+
+    /// It rings no more.
+    pub fn stop(&self) {
+        let _it_did_not_ring = self.0.read();
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// What threads wait for together; each event is for one of them.
 #[derive(Debug)]
 pub struct Watched(Epoll);

@@ -73,6 +73,26 @@ pub fn nudge() {
     unsafe { libc::syscall(libc::SYS_tgkill, main, main, signal) };
 }
 
+/// The kernel's number of the calling thread.
+#[must_use]
+pub fn thread_number() -> i32 {
+    nix::unistd::gettid().as_raw()
+}
+
+/// The signal by which a thread is asked for the stacks of its interpreter.
+#[must_use]
+pub fn dump_signal() -> i32 {
+    libc::SIGRTMAX() - 1
+}
+
+/// Asks a thread of this process for the stacks of its interpreter; the calling one writes them before this returns. Whoever has not
+/// caught [`dump_signal`] must not call this.
+pub fn dump_stacks(thread: i32) {
+    let process = nix::unistd::getpid().as_raw();
+    // SAFETY: [KERNEL] takes numbers only.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, dump_signal()) };
+}
+
 /// Ends the process at once: functions that libraries registered are not called.
 pub fn exit(status: i32) -> ! {
     // SAFETY: [KERNEL] takes a number and does not return.

@@ -2,7 +2,7 @@
 //! The worker's end of the control socket: what it is told, and what it tells.
 
 use model::event::Level;
-use model::launch::{Worker, control};
+use model::launch::{Patience, Worker, control};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,8 +43,10 @@ pub(crate) struct Control {
 /// What the supervisor says later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// To finish, or that it is gone.
-    Stop,
+    /// To finish requests within that time, and end.
+    Stop(Patience),
+    /// That it is gone.
+    Gone,
     /// Nothing of interest.
     Nothing,
 }
@@ -85,6 +87,17 @@ impl Control {
         let _the_watch_notices = self.say(control::READY, b"", Wait::Allowed);
     }
 
+    /// Says that a replacement is wanted.
+    pub(crate) fn tired(&self, reason: &str) {
+        let _the_watch_notices = self.say(control::TIRED, reason.as_bytes(), Wait::Never);
+    }
+
+    /// Says that nothing more is accepted, and that requests have so much time.
+    pub(crate) fn leaving(&self, patience: Patience, reason: &str) {
+        let text = [&patience.to_bytes()[..], reason.as_bytes()].concat();
+        let _the_watch_notices = self.say(control::LEAVING, &text, Wait::Never);
+    }
+
     /// Says that this process cannot work.
     pub(crate) fn failed(&self, reason: &Unusable) {
         let _nobody_is_there = self.say(control::FAILED, reason.to_string().as_bytes(), Wait::Allowed);
@@ -118,10 +131,14 @@ impl Control {
     pub(crate) fn told(&self) -> Told {
         let mut message = [0; 64];
         match receive(&self.socket, &mut message, Wait::Never) {
-            Ok(1..) if message.first() == Some(&control::STOP) => Told::Stop,
-            Ok(1..) => Told::Nothing,
+            Ok(length @ 1..) => match message.get(..length) {
+                Some([control::STOP, rest @ ..]) => {
+                    Told::Stop(Patience::take(rest).map_or(Patience(None), |(patience, _)| patience))
+                }
+                _ => Told::Nothing,
+            },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Told::Nothing,
-            Ok(0) | Err(_) => Told::Stop,
+            Ok(0) | Err(_) => Told::Gone,
         }
     }
 }

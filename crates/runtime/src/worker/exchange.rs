@@ -87,6 +87,7 @@ impl<'c> SocketExchange<'c> {
             Outcome::Refused(status) => failed(Failure::Refused(status)),
             Outcome::Truncated => failed(Failure::Truncated),
             Outcome::ClientGone => failed(Failure::ClientGone),
+            Outcome::NotStarted => ToServer::NotStarted,
         };
         self.tell_lost();
         self.write(&end);

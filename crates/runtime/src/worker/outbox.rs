@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use unix::callback::{Private, is_forked};
-use unix::connection::{Wait, send, send_with};
+use unix::connection::{Wait, send, send_with, shut_down, stop_receiving};
 
 /// An answer is passed on when this much is gathered.
 pub(crate) const GATHERED: usize = 64 << 10;
@@ -23,6 +23,17 @@ const KEPT: usize = 128 << 10;
 const SLOW: Duration = Duration::from_millis(50);
 /// How often the flusher looks before it sleeps until somebody calls it.
 const LOOKS: u32 = 64;
+
+/// Whether an answer was taken from its thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It was.
+    Yes,
+    /// It has been given.
+    No,
+    /// The thread is sending.
+    Busy,
+}
 
 /// What a request thread has to send.
 #[derive(Debug)]
@@ -120,6 +131,33 @@ impl Outbox {
     /// Lets everything leave.
     pub(crate) fn push(&self, wait: Wait) -> io::Result<()> {
         self.sending().push(wait)
+    }
+
+    /// Adds frames in the name of the thread, and lets leave what can without waiting. Answers whether there was a request, and nobody
+    /// was sending for it.
+    pub(crate) fn speak(&self, frames: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let Ok(mut sending) = self.sending.try_lock() else { return false };
+        if sending.socket.is_none() || sending.broken {
+            return false;
+        }
+        sending.open = None;
+        frames(&mut sending.frames);
+        let _who_goes_on_finds_out = sending.push(Wait::Never);
+        true
+    }
+
+    /// Ends the answer with these frames in place of the thread, whose calls fail from now on.
+    pub(crate) fn take(&self, frames: impl FnOnce(&mut Vec<u8>)) -> Taken {
+        let Ok(mut sending) = self.sending.try_lock() else { return Taken::Busy };
+        let Some(socket) = sending.socket.clone() else { return Taken::No };
+        // Before httpd's child knows that it is over, so that it sends no other request.
+        stop_receiving(&*socket);
+        sending.open = None;
+        frames(&mut sending.frames);
+        let _it_ends_anyway = sending.push(Wait::Never);
+        shut_down(&*socket);
+        sending.broken = true;
+        Taken::Yes
     }
 
     /// Lets everything leave, and after it a frame with a descriptor, which comes with its first byte.

@@ -7,19 +7,21 @@
 use super::connection::{Connection, Next};
 use super::control::Control;
 use super::exchange::{HeadState, SocketExchange};
+use super::ledger::{Entry, Ledger};
 use super::outbox::{Flusher, Outbox};
-use model::embedded::{Entry, Text};
-use model::event::Event;
+use model::embedded::{self, Text};
+use model::event::{Event, Level};
 use model::exchange::Outcome;
 use model::launch::Worker;
-use model::wire::{Call, ToServer, ToWorker};
-use python::call::{self, Job};
+use model::wire::{self, Call, ToServer, ToWorker};
+use python::call::{self, Job, Reload};
 use python::callback::guard;
 use python::process::Process;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use unix::callback::{Private, make_room};
@@ -56,8 +58,10 @@ pub(crate) struct Reception {
     stopping: AtomicBool,
     stop: Once,
     flusher: &'static Flusher,
-    /// How many threads there are.
+    /// How many threads there are, without those that are lost.
     threads: AtomicUsize,
+    /// How many there ever were.
+    employed: AtomicUsize,
     /// Tells that all threads have ended.
     pub(crate) empty: Once,
 }
@@ -67,6 +71,22 @@ pub(crate) struct Reception {
 struct Buffers {
     payload: Vec<u8>,
     out: Vec<u8>,
+}
+
+/// What all request threads work with.
+#[derive(Clone, Copy)]
+pub(crate) struct Duty {
+    pub(crate) process: &'static Process,
+    pub(crate) control: &'static Control,
+    pub(crate) ledger: &'static Ledger,
+}
+
+/// What one request thread works with.
+struct Desk {
+    duty: Duty,
+    outbox: Arc<Outbox>,
+    /// Whether the thread was given up, and another one does its work.
+    lost: Cell<bool>,
 }
 
 impl Reception {
@@ -86,25 +106,41 @@ impl Reception {
             stop,
             flusher: Flusher::new(settings.flush_delay),
             threads: AtomicUsize::new(0),
+            employed: AtomicUsize::new(0),
             empty: Once::new()?,
         })
     }
 
     /// Starts the threads.
-    pub(crate) fn open(&'static self, process: &'static Process, control: &'static Control) -> io::Result<()> {
-        for number in 1..=self.settings.threads {
-            let builder = thread::Builder::new().name(format!("wsgi-{number}")).stack_size(stack_size(self.settings));
-            self.threads.fetch_add(1, Ordering::AcqRel);
-            let spawned = builder.spawn(move || {
-                let _thread = Leaving(self);
-                self.work(process, control);
-            });
-            if let Err(error) = spawned {
-                self.leave();
-                return Err(error);
+    pub(crate) fn open(&'static self, duty: Duty) -> io::Result<()> {
+        (0..self.settings.threads).try_for_each(|_| self.employ(duty))
+    }
+
+    /// Starts a thread.
+    fn employ(&'static self, duty: Duty) -> io::Result<()> {
+        let number = self.employed.fetch_add(1, Ordering::AcqRel) + 1;
+        let builder = thread::Builder::new().name(format!("wsgi-{number}")).stack_size(stack_size(self.settings));
+        self.threads.fetch_add(1, Ordering::AcqRel);
+        let spawned = builder.spawn(move || {
+            let desk = Desk { duty, outbox: self.flusher.outbox(), lost: Cell::new(false) };
+            let desk = Leaving(self, desk);
+            self.work(&desk.1);
+        });
+        if spawned.is_err() {
+            self.leave();
+        }
+        spawned.map(drop)
+    }
+
+    /// A thread is lost: another one does its work.
+    pub(crate) fn replace(&'static self, duty: Duty) {
+        if !self.is_stopping() {
+            if let Err(error) = self.employ(duty) {
+                let line = format!("no thread could be started in place of one that is lost: {error}");
+                duty.control.log(Level::Info, line.as_bytes());
             }
         }
-        Ok(())
+        self.leave();
     }
 
     fn leave(&self) {
@@ -135,13 +171,13 @@ impl Reception {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, process: &'static Process, control: &Control) {
-        let (mut buffers, outbox) = (Buffers::default(), self.flusher.outbox());
-        while !self.is_stopping() {
+    fn work(&self, desk: &Desk) {
+        let mut buffers = Buffers::default();
+        while !self.is_stopping() && !desk.lost.get() {
             // A panic has been logged, and costs the connection.
             guard("request thread", || {
-                if let Some(connection) = self.next(control) {
-                    self.converse(process, connection, &outbox, &mut buffers);
+                if let Some(connection) = self.next(desk.duty.control) {
+                    self.converse(desk, connection, &mut buffers);
                 }
             });
         }
@@ -224,7 +260,7 @@ impl Reception {
         }
     }
 
-    fn converse(&self, process: &'static Process, mut connection: Connection, outbox: &Outbox, buffers: &mut Buffers) {
+    fn converse(&self, desk: &Desk, mut connection: Connection, buffers: &mut Buffers) {
         loop {
             match connection.next(self.settings, &mut buffers.payload) {
                 Next::Close => return,
@@ -234,8 +270,10 @@ impl Reception {
                         return refuse(&connection, &mut buffers.out);
                     }
                     Ok(ToWorker::Call(call)) => {
-                        let reusable = self.run(process, &call, &mut connection, outbox);
-                        if !reusable {
+                        let Some(entry) = desk.duty.ledger.begin(&call, &desk.outbox, connection.socket()) else {
+                            return refuse(&connection, &mut buffers.out);
+                        };
+                        if !self.run(desk, &entry, &call, &mut connection) {
                             return;
                         }
                         if self.is_stopping() {
@@ -267,7 +305,7 @@ impl Reception {
     }
 
     /// Runs a request. Answers whether the connection can be used for another one.
-    fn run(&self, process: &Process, call: &Call<'_>, connection: &mut Connection, outbox: &Outbox) -> bool {
+    fn run(&self, desk: &Desk, noted: &Entry, call: &Call<'_>, connection: &mut Connection) -> bool {
         let environ: Vec<_> = call.environ.iter().map(entry).collect();
         let job = Job {
             application_group: call.application_group,
@@ -275,6 +313,8 @@ impl Reception {
             script_mtime: call.script_mtime,
             callable: call.callable,
             script_reloading: call.script_reloading,
+            reload: Reload::Elsewhere,
+            ticket: noted.ticket(),
             https: call.https,
             head_request: call.head_request,
             request_start: call.request_start,
@@ -283,19 +323,25 @@ impl Reception {
             resource: call.resource,
             record: None,
         };
-        let mut exchange = SocketExchange::new(connection, outbox, self.settings);
-        let outcome = guard("handle", || call::handle(process, &job, &mut exchange));
+        let mut exchange = SocketExchange::new(connection, &desk.outbox, self.settings);
+        let outcome = guard("handle", || call::handle(desk.duty.process, &job, &mut exchange));
         if unix::callback::is_forked() {
             // The application forked and let the copy return. The answer is its parent's.
             unix::worker::exit(0);
         }
         let sent = exchange.head == HeadState::Sent;
-        exchange.finish(outcome.unwrap_or(if sent { Outcome::Truncated } else { Outcome::Refused(500) }))
+        let outcome = outcome.unwrap_or(if sent { Outcome::Truncated } else { Outcome::Refused(500) });
+        if outcome == Outcome::NotStarted {
+            desk.duty.ledger.reload(call.script);
+        }
+        let reusable = exchange.finish(outcome) && outcome != Outcome::NotStarted;
+        desk.lost.set(desk.duty.ledger.end(noted));
+        reusable
     }
 }
 
-fn entry<'c>(entry: &model::wire::Entry<'c>) -> Entry<'c> {
-    Entry { key: entry.key, kind: entry.kind, name: Text::new(entry.name), value: Text::new(entry.value) }
+fn entry<'c>(entry: &wire::Entry<'c>) -> embedded::Entry<'c> {
+    embedded::Entry { key: entry.key, kind: entry.kind, name: Text::new(entry.name), value: Text::new(entry.value) }
 }
 
 /// Bytes of the stack of a thread that runs Python code.
@@ -326,10 +372,13 @@ fn refuse(connection: &Connection, out: &mut Vec<u8>) {
 }
 
 /// A thread that ends, whatever the reason.
-struct Leaving(&'static Reception);
+struct Leaving(&'static Reception, Desk);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.leave();
+        // A lost one has left already.
+        if !self.1.lost.get() {
+            self.0.leave();
+        }
     }
 }

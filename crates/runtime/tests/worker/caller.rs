@@ -59,6 +59,12 @@ pub struct Request {
     pub failure: Option<ReadError>,
     /// Instead of the end of the body.
     pub abort: bool,
+    /// Whether it is no sign of life.
+    pub ignore_activity: bool,
+    /// When the script was changed, if not as it is: microseconds since the epoch.
+    pub mtime: Option<i64>,
+    /// Whether nobody answers when the body is asked for.
+    pub silent: bool,
 }
 
 impl Request {
@@ -74,6 +80,8 @@ pub struct Caller {
     inbox: Vec<u8>,
     descriptors: VecDeque<File>,
     answer: Answer,
+    /// Whether a process that takes nothing more is no failure.
+    may_be_refused: bool,
 }
 
 impl Caller {
@@ -82,7 +90,13 @@ impl Caller {
         let stream = UnixStream::connect(group.directory.join("socket")).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
-        Self { stream, inbox: Vec::new(), descriptors: VecDeque::new(), answer: Answer::default() }
+        Self {
+            stream,
+            inbox: Vec::new(),
+            descriptors: VecDeque::new(),
+            answer: Answer::default(),
+            may_be_refused: false,
+        }
     }
 
     pub fn new(group: &Group) -> Self {
@@ -94,7 +108,21 @@ impl Caller {
     pub fn write(&mut self, frame: &ToWorker<'_>) {
         let mut bytes = Vec::new();
         frame.write(&mut bytes);
-        self.stream.write_all(&bytes).unwrap();
+        if let Err(error) = self.stream.write_all(&bytes) {
+            assert!(self.may_be_refused && error.kind() == std::io::ErrorKind::BrokenPipe, "{error}");
+            self.answer.end = End::NotStarted;
+        }
+    }
+
+    /// Makes a request of a process that may be about to leave: what it certainly did not see counts as not started.
+    pub fn attempt(group: &Group, request: Request) -> Answer {
+        let mut caller = Self { may_be_refused: true, ..Self::silent(group) };
+        caller.write(&ToWorker::Hello { build_id: model::BUILD_ID.as_bytes(), key: KEY, incarnation: 1 });
+        caller.send(&request);
+        if caller.answer.end == End::NotStarted {
+            return std::mem::take(&mut caller.answer);
+        }
+        caller.finish(request)
     }
 
     pub fn send(&mut self, request: &Request) {
@@ -106,10 +134,11 @@ impl Caller {
         self.write(&ToWorker::Call(Call {
             application_group: request.application_group.as_bytes(),
             script: request.script.as_bytes(),
-            script_mtime: mtime,
+            script_mtime: request.mtime.unwrap_or(mtime),
             callable: b"application",
             resource: request.script.as_bytes(),
             script_reloading: true,
+            ignore_activity: request.ignore_activity,
             request_start: 1_700_000_000_000_000,
             queue_start: 1_700_000_001_500_000,
             environ: entries,
@@ -131,7 +160,12 @@ impl Caller {
         let received = recvmsg::<()>(self.stream.as_raw_fd(), &mut pieces, Some(&mut space), flags);
         let message = match received {
             Ok(message) => message,
-            Err(nix::errno::Errno::ECONNRESET) => return false,
+            Err(nix::errno::Errno::ECONNRESET) => {
+                if self.may_be_refused && self.answer.receptions == 0 {
+                    self.answer.end = End::NotStarted;
+                }
+                return false;
+            }
             Err(error) => panic!("{error}: {:?}", self.answer),
         };
         for part in message.cmsgs().unwrap() {
@@ -183,6 +217,9 @@ impl Caller {
         match ToServer::parse(header, payload).unwrap() {
             ToServer::Want(most) => {
                 let most = most as usize;
+                if request.silent {
+                    return false;
+                }
                 match request.body.first_mut() {
                     Some(piece) if piece.len() > most => {
                         let rest = piece.split_off(most);

@@ -5,7 +5,7 @@ use super::pythons::modules;
 use command_fds::{CommandFdExt, FdMapping};
 use model::event::Level;
 use model::interpreter::InterpreterOptions;
-use model::launch::{BOOTSTRAP, Limits, Worker, control};
+use model::launch::{BOOTSTRAP, Limits, Patience, Worker, control};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, setsockopt, socketpair, sockopt,
 };
@@ -188,6 +188,33 @@ impl Running {
                 other => panic!("no line with {text}: {other:?} after {:?} {}", self.log, self.output()),
             }
         }
+    }
+
+    /// Tells it to stop, with so much time for requests.
+    pub fn tell_stop_within(&self, patience: Patience) {
+        let message = [&[control::STOP][..], &patience.to_bytes()].concat();
+        send(self.control.as_ref().unwrap().as_raw_fd(), &message, MsgFlags::empty()).unwrap();
+    }
+
+    /// Waits until it says that it wants to be replaced; why.
+    pub fn tired(&mut self) -> String {
+        let (kind, reason) = self.message();
+        assert_eq!(kind, control::TIRED, "{:?} {}", self.log, self.output());
+        String::from_utf8(reason).unwrap()
+    }
+
+    /// Waits until it says that it leaves: within which time, and why.
+    pub fn leaving(&mut self) -> (Option<Duration>, String) {
+        let (kind, message) = self.message();
+        assert_eq!(kind, control::LEAVING, "{:?} {}", self.log, self.output());
+        let (patience, reason) = Patience::take(&message).unwrap();
+        (patience.0, String::from_utf8(reason.to_vec()).unwrap())
+    }
+
+    /// Reads what it logs until it has ended.
+    pub fn finish(&mut self) -> ExitStatus {
+        while self.message().0 != 0 {}
+        self.ended()
     }
 
     pub fn tell_stop(&self) {

@@ -64,10 +64,10 @@ fn the_descriptors_are_what_they_should_be_and_memory_is_not_readable() {
         let kinds = "sorted(k for k in (os.readlink('/proc/self/fd/%s' % n).split(':')[0] for os in [__import__('os')] \
              for n in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/%s' % n) or True \
              if int(n) > 2 and os.path.lexists('/proc/self/fd/%s' % n)) if k[0] != '/' and k != 'pipe')";
-        // The control socket, the listener, this connection; the epoll instance and three events.
+        // The control socket, the listener, this connection; the epoll instance and four events.
         assert_eq!(
             value(kinds),
-            format!("{:?}", ["anon_inode"; 4].into_iter().chain(["socket"; 3]).collect::<Vec<_>>()).replace('"', "'")
+            format!("{:?}", ["anon_inode"; 5].into_iter().chain(["socket"; 3]).collect::<Vec<_>>()).replace('"', "'")
         );
         let inheritable = "[os.readlink('/proc/self/fd/%d' % n) for os in [__import__('os')] for n in map(int, os.listdir('/proc/self/fd')) if n > 2 \
              and os.path.lexists('/proc/self/fd/%d' % n) and os.get_inheritable(n) and os.readlink('/proc/self/fd/%d' % n).split(':')[0] not in ('pipe', '/dev/null')]";
