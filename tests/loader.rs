@@ -5,7 +5,8 @@
 use harness::{Httpd, Mode, Module, Python, Site, event, site, skip, wait};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 fn site() -> Site {
     Site::new(Mode::Embedded).mount("/e", "environ.py").mount("/s", "state.py")
@@ -71,43 +72,92 @@ fn an_unreadable_home_is_explained() {
 
 #[test]
 fn a_home_without_shared_library_is_explained() {
-    // No alias leads to embedded mode, so nobody foresees that it is needed.
+    // Only a file in the directory leads to embedded mode, and an alias to a group, so nobody foresees that it is needed.
     let httpd = Site::new(Mode::Embedded)
         .app("environ.py")
-        .with("alias")
-        .config("Alias /e \"@APPS@/environ.py\"\n<Location /e>\nSetHandler wsgi-script\nOptions ExecCGI\n</Location>")
+        .config("WSGIScriptAlias /other \"@APPS@/environ.py\" process-group=missing")
+        .config("Alias /e \"@APPS@/environ.py\"\n<Directory \"@APPS@\">\nAllowOverride All\n</Directory>")
+        .file("apps/.htaccess", "SetHandler wsgi-script\nOptions ExecCGI\n")
         .file_with_mode("home/bin/python3.11", "#!/bin/sh\nexit 1\n", 0o755)
         .file("home/lib/python3.11/os.py", "")
         .python_home("@ROOT@/home")
         .start();
+    httpd.expect(event::GROUP_UNRESOLVED);
     assert_explained(&httpd, event::PYTHON_LIBRARY_MISSING);
     let line = httpd.wait_for_log("WSGIRS0101").line;
     assert!(line.contains("home"), "{line}");
 }
 
-#[test]
-fn without_a_shared_library_embedded_mode_runs_in_a_process_of_its_own() {
+/// A Python without a shared library, in this folder until the second value is dropped.
+fn static_python() -> Option<(PathBuf, Folder)> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let (program, library) = (Path::new("/usr/bin/python3.11"), Path::new("/usr/lib/python3.11"));
     if !program.is_file() || !library.is_dir() {
-        return skip::skipped("no Debian Python 3.11");
+        skip::skipped("no Debian Python 3.11");
+        return None;
     }
-    let folder = std::env::temp_dir().join(format!("mwrs-static-{}", std::process::id()));
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("mwrs-static-{}-{number}", std::process::id()));
     fs::create_dir_all(folder.join("bin")).unwrap();
     fs::create_dir_all(folder.join("lib")).unwrap();
     fs::copy(program, folder.join("bin/python3")).unwrap();
     symlink(library, folder.join("lib/python3.11")).unwrap();
-    let httpd = Site::new(Mode::Embedded)
-        .file("apps/own.py", "import os\n\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'%d %s' % (os.getpid(), environ['mod_wsgi.process_group'].encode())]\n")
-        .config("WSGIScriptAlias /own \"@APPS@/own.py\"")
-        .python_home(&folder)
-        .start();
-    httpd.expect(event::EMBEDDED_IN_GROUP);
-    let answer = httpd.get("/own").text();
-    let (pid, group) = answer.split_once(' ').expect("two words");
-    assert!(group.is_empty() && !httpd.children().contains(&pid.parse().unwrap()), "{answer}");
-    assert_eq!(httpd.get("/own").text(), answer, "it is the same process");
-    drop(httpd);
-    fs::remove_dir_all(&folder).unwrap();
+    Some((folder.clone(), Folder(folder)))
+}
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Tells its process and the name of its process group.
+const OWN: &str = "import os\n\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'%d %s' % (os.getpid(), environ['mod_wsgi.process_group'].encode())]\n";
+
+#[test]
+fn without_a_shared_library_embedded_mode_runs_in_a_process_of_its_own() {
+    let Some((python, _folder)) = static_python() else { return };
+    let ways = [
+        "WSGIScriptAlias /own.wsgi \"@ROOT@/htdocs/own.wsgi\"\n<Directory \"@ROOT@/htdocs\">\nRequire all granted\n</Directory>",
+        "<Directory \"@ROOT@/htdocs\">\nOptions ExecCGI\nAddHandler wsgi-script .wsgi\n</Directory>",
+        "WSGIHandlerScript own \"@ROOT@/htdocs/own.wsgi\"\n<Location /own.wsgi>\nSetHandler own\n</Location>",
+        "<Directory \"@ROOT@/htdocs\">\nAllowOverride All\n</Directory>",
+    ];
+    for way in ways {
+        let httpd = Site::new(Mode::Embedded)
+            .file(
+                "htdocs/own.wsgi",
+                OWN.replace(
+                    "application(",
+                    if way.contains("HandlerScript") { "handle_request(" } else { "application(" },
+                ),
+            )
+            .file(
+                "htdocs/.htaccess",
+                if way.contains("AllowOverride") { "Options ExecCGI\nAddHandler wsgi-script .wsgi\n" } else { "" },
+            )
+            .config(way)
+            .python_home(&python)
+            .start();
+        httpd.expect(event::EMBEDDED_IN_GROUP);
+        let answer = httpd.get("/own.wsgi").expect(200).text();
+        let (pid, group) = answer.split_once(' ').unwrap_or_else(|| panic!("two words: {answer}"));
+        assert!(group.is_empty() && !httpd.children().contains(&pid.parse().unwrap()), "{way}: {answer}");
+        assert_eq!(httpd.get("/own.wsgi").text(), answer, "{way}: it is the same process");
+    }
+}
+
+#[test]
+fn nothing_runs_for_an_embedded_mode_that_nobody_uses() {
+    let Some((python, _folder)) = static_python() else { return };
+    // The server would tell of it.
+    let used = "WSGIDaemonProcess one\nWSGIProcessGroup one\nWSGIScriptAlias /own.wsgi \"@APPS@/own.wsgi\"\n\
+                <Directory \"@ROOT@/htdocs\">\nAllowOverride All\nOptions ExecCGI\nAddHandler wsgi-script .wsgi\n</Directory>";
+    let httpd = Site::new(Mode::Embedded).file("apps/own.wsgi", OWN).config(used).python_home(&python).start();
+    assert!(httpd.get("/own.wsgi").expect(200).text().ends_with(" one"));
+    assert_eq!(httpd.count(event::EMBEDDED_IN_GROUP), 0);
 }
 
 #[test]

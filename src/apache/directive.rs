@@ -5,8 +5,10 @@
 
 use super::bytes;
 use super::pool::Pool;
+use super::process::Parent;
 use super::server::Server;
 use crate::ffi;
+use model::configuration::handlers::Written;
 use model::directive::{Origin, Row};
 use std::ffi::{c_char, c_int};
 use std::ptr;
@@ -78,21 +80,12 @@ impl<'c> Line<'c> {
 
     /// The sections around it, the nearest first.
     fn around(&self) -> impl Iterator<Item = &'c ffi::ap_directive_t> {
-        // SAFETY: [CONF] parents are null or part of the tree.
-        let parent = |directive: &ffi::ap_directive_t| unsafe { directive.parent.as_ref() };
-        std::iter::successors(self.directive().and_then(parent), move |section| parent(section))
+        self.directive().into_iter().flat_map(around)
     }
 
     /// The first lines of the sections that narrow down where the directive applies, the nearest first.
     pub fn sections(&self) -> Vec<String> {
-        let sections = self.around().filter(|section| !NEUTRAL.iter().any(|name| is_named(section, name)));
-        let first_line = |section: &ffi::ap_directive_t| {
-            // SAFETY: [CSTR] what follows the section's name, up to its `>`.
-            let arguments = text(unsafe { bytes(section.args) });
-            let end = if arguments.ends_with('>') { "" } else { ">" };
-            format!("{} {arguments}{end}", name(section))
-        };
-        sections.map(first_line).collect()
+        narrowing(self.around())
     }
 
     /// Where the nearest section `name` around it begins.
@@ -123,6 +116,48 @@ impl<'c> Line<'c> {
 
 /// Sections that leave open where a directive applies; virtual hosts are told by their server.
 const NEUTRAL: [&str; 3] = ["<VirtualHost", "<WSGIInterpreterOptions", "<Macro"];
+
+/// The sections around a directive, the nearest first.
+fn around(directive: &ffi::ap_directive_t) -> impl Iterator<Item = &ffi::ap_directive_t> {
+    // SAFETY: [CONF] parents are null or part of the tree.
+    std::iter::successors(Some(directive), |one| unsafe { one.parent.as_ref() }).skip(1)
+}
+
+fn narrowing<'c>(sections: impl Iterator<Item = &'c ffi::ap_directive_t>) -> Vec<String> {
+    let sections = sections.filter(|section| !NEUTRAL.iter().any(|name| is_named(section, name)));
+    let first_line = |section: &ffi::ap_directive_t| {
+        let arguments = arguments(section);
+        let end = if arguments.ends_with('>') { "" } else { ">" };
+        format!("{} {arguments}{end}", name(section))
+    };
+    sections.map(first_line).collect()
+}
+
+fn arguments(directive: &ffi::ap_directive_t) -> String {
+    // SAFETY: [CSTR] what follows the directive's name, for a section up to its `>`.
+    text(unsafe { bytes(directive.args) })
+}
+
+/// In the parent, when the configuration is complete: all directives of these names, whichever module they belong to.
+pub fn written(_parent: Parent, names: &[&str]) -> Vec<Written> {
+    // SAFETY: [HTTPD] written while the configuration is read, which is over.
+    let tree = unsafe { ffi::ap_conftree };
+    // SAFETY: [CONF] null, or what httpd keeps as long as the configuration.
+    let mut open: Vec<_> = unsafe { tree.as_ref() }.into_iter().collect();
+    let mut found = Vec::new();
+    while let Some(directive) = open.pop() {
+        if names.iter().any(|name| is_named(directive, name)) {
+            let host = around(directive).find(|section| is_named(section, "<VirtualHost")).map(origin);
+            let (name, arguments, sections) = (name(directive), arguments(directive), narrowing(around(directive)));
+            found.push(Written { name, arguments, host, sections });
+        }
+        for next in [directive.next, directive.first_child] {
+            // SAFETY: [CONF] null or part of the tree.
+            open.extend(unsafe { next.as_ref() });
+        }
+    }
+    found
+}
 
 fn name(directive: &ffi::ap_directive_t) -> String {
     // SAFETY: [CSTR] the directive's name.

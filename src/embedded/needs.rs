@@ -3,10 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+use crate::apache::directive;
 use crate::apache::process::Parent;
 use crate::apache::server::Server;
 use crate::verify;
 use model::configuration::effective::{Runs, runs_embedded};
+use model::configuration::handlers::{DIRECTIVES, may_run_embedded};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +19,7 @@ pub struct Needs {
     pub preloads: Vec<(String, String)>,
     /// Whether requests of an alias, or such a script, certainly run there.
     pub certainly: bool,
-    /// Whether requests of an alias may.
+    /// Whether requests of an alias may, or those that a handler leads to.
     pub perhaps: bool,
 }
 
@@ -30,10 +32,11 @@ pub fn present() -> Needs {
 }
 
 /// In the parent, when the configuration is complete: looks at it.
-pub fn look(_parent: Parent, main: Server<'_>) {
+pub fn look(parent: Parent, main: Server<'_>) {
     let mut needs = Needs::default();
     verify::with_views(main, |views| {
         let Some(main) = views.first() else { return };
+        needs.perhaps = may_run_embedded(views, &directive::written(parent, &DIRECTIVES));
         for view in views {
             for import in &view.written.settings.import_scripts().0 {
                 if import.options.process_group().name().is_empty() {

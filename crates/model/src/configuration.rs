@@ -4,6 +4,7 @@
 pub mod check;
 pub mod effective;
 pub mod files;
+pub mod handlers;
 pub mod report;
 
 use crate::daemon::Group;

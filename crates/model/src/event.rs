@@ -111,7 +111,7 @@ row::events! {
 
     121 Warning EmbeddedInGroup { reason: String }
         "embedded mode runs in a process of its own: {reason}"
-        cause "Some alias leads to embedded mode, and the configured Python has no shared library that httpd's children could load. A group that nobody declared, with one process and 15 threads as httpd's user, does the work instead."
+        cause "Some alias or handler (`AddHandler`, `SetHandler`) leads to embedded mode, or only `.htaccess` files can lead to applications, and the configured Python has no shared library that httpd's children could load. A group that nobody declared, with one process and 15 threads as httpd's user, does the work instead."
         outcome "Requests for embedded mode are served by that process."
         action "Nothing need be done. Install the shared library, or declare a process group, to choose where the applications run.";
 
