@@ -15,7 +15,7 @@ use model::admission::{Board, Shape};
 use model::daemon::{Group, GroupOptions};
 use model::directive::Origin;
 use model::event::Event;
-use model::launch::Plan;
+use model::launch::{Plan, order};
 use model::supervision::SLACK;
 use std::collections::HashMap;
 use std::fs::File;
@@ -36,6 +36,8 @@ const ATTEMPTS: u32 = 5;
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(2);
 /// How much of an answer may wait in memory where nothing is said.
 const ROOM: usize = 8 << 20;
+/// How many generations may be old and still have workers.
+const OLD: usize = 3;
 /// How many requests may wait in order for each group.
 const QUEUE: (usize, usize) = (16, 4096);
 
@@ -52,6 +54,8 @@ struct Generation {
     number: u32,
     /// Whether its configuration is the present one.
     is_present: bool,
+    /// What its supervisor was told, and the next one would have to be.
+    order: Option<u8>,
     /// The plan, sealed.
     description: OwnedFd,
     runtime: OwnedFd,
@@ -79,6 +83,11 @@ struct Generation {
 
 /// In the parent, when the configuration is complete: opens the groups' sockets and starts their supervisor.
 pub fn start(parent: Parent, pool: Pool<'_>, main: Server<'_>) {
+    begin(parent, pool, main);
+    retire(&mut generations());
+}
+
+fn begin(parent: Parent, pool: Pool<'_>, main: Server<'_>) {
     let Some(config) = ServerConfig::of(&main) else { return };
     let mut groups: Vec<_> = config.groups.in_order().into_iter().map(|declared| declared.group.clone()).collect();
     if let Some(event) = embedded::must_run_elsewhere(main) {
@@ -100,6 +109,20 @@ pub fn start(parent: Parent, pool: Pool<'_>, main: Server<'_>) {
             generations().push(generation);
         }
         Err(error) => log::server_event(&Event::SupervisorFailed { reason: error.to_string() }),
+    }
+}
+
+/// Tells the supervisors of earlier configurations that they are old, and ends the oldest if there are too many. Until now they
+/// had what they needed to serve.
+fn retire(generations: &mut [Generation]) {
+    for generation in generations.iter_mut().filter(|generation| !generation.is_present && generation.order.is_none()) {
+        generation.tell(order::OLD);
+    }
+    let old = |generation: &&mut Generation| generation.order == Some(order::OLD);
+    let surplus = generations.iter_mut().filter(old).count().saturating_sub(OLD);
+    for generation in generations.iter_mut().filter(old).take(surplus) {
+        log::server_event(&Event::GenerationExpired { generation: generation.number });
+        generation.tell(order::EXPIRE);
     }
 }
 
@@ -189,6 +212,7 @@ fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> i
     let generation = Generation {
         number,
         is_present: true,
+        order: None,
         description: unix::program::sealed("mod_wsgi_rs plan", &serde_json::to_vec(&plan)?)?,
         runtime,
         board,
@@ -218,6 +242,19 @@ fn shape(groups: Vec<(usize, usize)>) -> Shape {
 }
 
 impl Generation {
+    /// Tells the supervisor something, and the one that may take its place.
+    fn tell(&mut self, order: u8) {
+        self.order = Some(order);
+        // Without /proc it learns only of its last child's end.
+        let _ = unix::program::write_back(&self.alive, order);
+    }
+
+    /// Tells the supervisor to end its workers at once.
+    fn end(&mut self) {
+        self.tell(order::STOP);
+        unix::program::terminate(self.pid);
+    }
+
     /// Starts a supervisor, and waits until it has read its plan.
     fn start_supervisor(&mut self) -> io::Result<()> {
         let (ready, acknowledge) = unix::program::pipe()?;
@@ -241,13 +278,16 @@ impl Generation {
 /// In the parent, when a supervisor has ended: if children may still need it, another takes its place.
 fn supervisor_ended(parent: Parent, pid: u32, end: End) {
     let mut generations = generations();
-    // It may see that its children are gone before this process does.
+    // It may see that its children are gone before this process does, or have been told to end.
     generations.retain(|generation| generation.pid != pid || generation.is_present || end != End::Clean);
     let Some(generation) = generations.iter_mut().find(|generation| generation.pid == pid) else { return };
     let soon = generation.started.elapsed() < SOON;
     generation.failures = if soon { generation.failures + 1 } else { 0 };
     let reason = if generation.failures < ATTEMPTS {
         log::server_event(&Event::SupervisorLost { pid });
+        if let Some(order) = generation.order {
+            generation.tell(order);
+        }
         match generation.start_supervisor() {
             Ok(()) => return process::watch_from_anywhere(parent, generation.pid, supervisor_ended),
             Err(error) => error.to_string(),
@@ -286,10 +326,10 @@ pub fn child_ended(_parent: Parent, pid: u32, number: u32) {
 /// Ends the supervisors that no child needs any more. They would notice themselves, unless something that a child left
 /// behind holds the pipe.
 fn end_deserted(generations: &mut Vec<Generation>) {
-    generations.retain(|generation| {
+    generations.retain_mut(|generation| {
         let deserted = !generation.is_present && generation.children == 0;
         if deserted {
-            unix::program::terminate(generation.pid);
+            generation.end();
         }
         !deserted
     });
@@ -306,8 +346,8 @@ fn stop() {
     if !process::is_ending() {
         return end_deserted(&mut generations);
     }
-    let ending: Vec<_> = generations.drain(..).collect();
-    ending.iter().for_each(|generation| unix::program::terminate(generation.pid));
+    let mut ending: Vec<_> = generations.drain(..).collect();
+    ending.iter_mut().for_each(Generation::end);
     let patience = ending.iter().map(|generation| generation.patience).max().unwrap_or_default();
     let deadline = Instant::now() + patience;
     for Generation { pid, .. } in ending {

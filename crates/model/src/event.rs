@@ -302,6 +302,12 @@ row::events! {
         cause "A process of another user than httpd's has got hold of the way to a process of the group."
         outcome "The connection is closed; nothing was read from it."
         action "Find out which program the user runs and how it got a descriptor of httpd's. A module that makes httpd's children other users and that mod_wsgi_rs does not know has the same effect: report it.";
+    405 Warning GenerationExpired { generation: u32 }
+        "more than three old generations of the configuration still have children: the processes of generation {generation} end"
+        cause "httpd was restarted gracefully again and again while some of its children had requests that last."
+        outcome "Requests of that generation's groups that run may finish within graceful-timeout; its children's further ones get 503."
+        action "Restart less often, or limit how long old children may stay: GracefulShutdownTimeout, Timeout, KeepAliveTimeout.";
+
     410 Error WorkerEnded { process_group: String, ending: String, next: String }
         "process group '{process_group}': worker ended unexpectedly: {ending}{next}"
         cause "A process of the group crashed, was killed, ended by itself without being asked, or ended before it was ready."

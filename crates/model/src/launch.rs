@@ -207,6 +207,17 @@ impl Patience {
     }
 }
 
+/// What httpd's parent says to a supervisor through the pipe whose end tells that nobody needs workers any more. Any other byte
+/// is [`order::STOP`].
+pub mod order {
+    /// The configuration is not the present one any more: workers end when no request needs them.
+    pub const OLD: u8 = b'O';
+    /// There are too many old generations: requests that run may be finished within `graceful-timeout`, others are refused.
+    pub const EXPIRE: u8 = b'E';
+    /// The workers are to end.
+    pub const STOP: u8 = b'S';
+}
+
 /// The control socket between the supervisor and a worker: one message is one datagram (`SOCK_SEQPACKET`), whose first
 /// byte says what it is.
 ///

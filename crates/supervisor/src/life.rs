@@ -62,10 +62,12 @@ impl Supervisor {
             running.roster.condemn(seat.place, now, KILLED);
         }
         let (group, pid) = (seat.group, seat.worker.as_ref().map(|worker| worker.pid));
-        let time = patience
-            .0
-            .map_or_else(|| "as long as its requests take".to_owned(), |time| format!("{time:?} for its requests"));
-        self.journal.line(group, pid, Level::Info, &format!("worker is told to end, {time}: {why}"));
+        let time = match patience.0 {
+            None => "after its requests".to_owned(),
+            Some(time) if time.is_zero() => "at once".to_owned(),
+            Some(time) => format!("within {time:?}"),
+        };
+        self.journal.line(group, pid, Level::Info, &format!("worker is told to end {time}: {why}"));
     }
 
     /// The worker ends by itself.

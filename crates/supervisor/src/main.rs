@@ -24,11 +24,13 @@ use log::Log;
 use model::event::Event;
 use std::process::ExitCode;
 use std::time::Instant;
-use supervisor::Supervisor;
+use supervisor::{Ending, Supervisor};
 
 fn main() -> ExitCode {
     match std::panic::catch_unwind(run) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(Ending::Needless)) => ExitCode::SUCCESS,
+        // So that httpd's parent starts another one.
+        Ok(Ok(Ending::Told)) => ExitCode::FAILURE,
         Ok(Err(reason)) => {
             if let Ok(mut log) = Log::open(2) {
                 log.event(None, &Event::SupervisorUnfit { reason });
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), String> {
+fn run() -> Result<Ending, String> {
     let start = plan::Start::from_arguments()?;
     let signals = unix::children::prepare().map_err(|error| error.to_string())?;
     let mut supervisor = Supervisor::new(start, signals)?;

@@ -5,7 +5,7 @@ use crate::board::wake;
 use crate::worker::Worker;
 use model::admission::{self, Ending, How, Incarnation, State};
 use model::launch::{Group, Patience, control};
-use model::supervision::{Overlap, Roster, Terms, Work};
+use model::supervision::{Demand, Moment, Overlap, Roster, Terms, Work};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use unix::spawn::Launch;
@@ -35,6 +35,14 @@ impl Running {
     /// Lets whoever waits for a worker look again.
     pub fn wake(&self) {
         wake(&self.board);
+    }
+
+    /// In an old generation: sees whether requests need a worker that is not there, or do not need one that is.
+    pub fn look(&mut self, now: Moment) {
+        let Self { roster, board, .. } = self;
+        let demand = if board.queue.first().is_some() { Demand::Waiting } else { Demand::None };
+        let is_busy = |place: &admission::Place<'_>| place.load(place.state().1) > 0;
+        roster.look(now, demand, |number| board.places.get(number).is_some_and(is_busy));
     }
 
     /// The group cannot work.

@@ -7,11 +7,11 @@ use crate::plan::Start;
 use crate::recipe::Kitchen;
 use crate::seat::{Running, Seat, terms};
 use model::event::Level;
-use model::launch::control;
+use model::launch::{Group, Patience, control, order};
 use model::supervision::{AT_ONCE, Action, Moment, Roster};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use unix::children::{self, Signals, Told};
 use unix::readiness::{self, Interest};
 use unix::spawn::Copies;
@@ -47,6 +47,18 @@ pub struct Supervisor {
     acknowledgement: Option<OwnedFd>,
     generation: u32,
     begun: Instant,
+    /// httpd's parent.
+    parent: u32,
+    ending: Ending,
+}
+
+/// Why a supervisor has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nobody needs it.
+    Needless,
+    /// Somebody else than httpd told it to.
+    Told,
 }
 
 impl Supervisor {
@@ -83,11 +95,13 @@ impl Supervisor {
             acknowledgement: Some(acknowledgement),
             generation: plan.generation,
             begun: Instant::now(),
+            parent: std::os::unix::process::parent_id(),
+            ending: Ending::Needless,
         })
     }
 
-    /// Runs until httpd needs no workers any more and all are gone.
-    pub fn run(&mut self) -> io::Result<()> {
+    /// Runs until httpd needs no workers any more, or somebody wants none, and all are gone.
+    pub fn run(&mut self) -> io::Result<Ending> {
         if let Some(acknowledgement) = self.acknowledgement.take() {
             // httpd no longer waits if it took too long.
             let _ = readiness::write(&acknowledgement, b"R");
@@ -95,7 +109,10 @@ impl Supervisor {
         let workers: usize = self.groups.iter().map(|running| running.group.processes).sum();
         let text = format!("supervisor of generation {} starts {workers} workers", self.generation);
         self.journal.own(Level::Info, &text);
+        // It may have been told before it was there, in the place of another one.
+        self.look_alive();
         loop {
+            self.look();
             self.act();
             if self.closing && self.groups.iter().all(|running| running.roster.is_closed()) {
                 break;
@@ -109,7 +126,7 @@ impl Supervisor {
         (0..self.outputs.len()).for_each(|number| self.pass_on(number, 16 * TURN));
         self.journal.own(Level::Info, &format!("supervisor of generation {} ends", self.generation));
         self.journal.finish();
-        Ok(())
+        Ok(self.ending)
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -180,11 +197,39 @@ impl Supervisor {
         Some((running.first + place, action))
     }
 
-    /// httpd says that it needs no workers any more, or is gone.
+    /// In an old generation: what do requests need?
+    fn look(&mut self) {
+        let now = self.now();
+        self.groups.iter_mut().filter(|running| running.roster.is_old()).for_each(|running| running.look(now));
+    }
+
+    /// httpd says something, or is gone.
     fn look_alive(&mut self) {
-        let Some(alive) = &self.alive else { return };
-        if !matches!(readiness::read(alive, &mut [0; 16]), Ok(None)) {
-            self.close();
+        let mut orders = [0; 16];
+        while let Some(alive) = &self.alive {
+            let Ok(count) = readiness::read(alive, &mut orders).map_or(Ok(0), |count| count.ok_or(())) else { return };
+            let orders = orders.get(..count).filter(|orders| !orders.is_empty()).unwrap_or(&[order::STOP]);
+            orders.iter().for_each(|order| self.obey(*order));
+        }
+    }
+
+    fn obey(&mut self, order: u8) {
+        let now = self.now();
+        match order {
+            order::OLD => {
+                self.journal.own(Level::Info, &format!("generation {} is old", self.generation));
+                self.groups.iter_mut().for_each(|running| running.roster.retire(now));
+            }
+            order::EXPIRE => {
+                for running in &self.groups {
+                    running.fails("its generation of the configuration was ended: too many were old");
+                }
+                self.close(|group| Patience(Some(Duration::from_millis(group.graceful_timeout))));
+            }
+            _ => {
+                self.alive = None;
+                self.close(|_| AT_ONCE);
+            }
         }
     }
 
@@ -202,7 +247,7 @@ impl Supervisor {
             self.groups.iter_mut().for_each(|running| running.roster.tire_all());
         }
         if end {
-            self.close();
+            self.end();
         }
         if children {
             while let Some((pid, end)) = children::dead_child() {
@@ -211,13 +256,27 @@ impl Supervisor {
         }
     }
 
-    /// Lets all workers finish.
-    fn close(&mut self) {
-        self.alive = None;
-        if std::mem::replace(&mut self.closing, true) {
-            return;
+    /// A signal asks for the end. It is httpd's if it has given the order before, or is gone.
+    fn end(&mut self) {
+        self.look_alive();
+        if std::os::unix::process::parent_id() != self.parent {
+            self.alive = None;
+            self.close(|_| AT_ONCE);
+        } else if !self.closing {
+            self.ending = Ending::Told;
+            let time = |milliseconds| Some(Duration::from_millis(milliseconds)).filter(|time| !time.is_zero());
+            self.close(|group| Patience(time(group.shutdown_timeout)));
         }
-        self.journal.own(Level::Info, &format!("supervisor of generation {} ends its workers", self.generation));
-        self.groups.iter_mut().for_each(|running| running.roster.close(AT_ONCE));
+    }
+
+    /// Lets all workers finish, within the time that is given.
+    fn close(&mut self, patience: impl Fn(&Group) -> Patience) {
+        if !std::mem::replace(&mut self.closing, true) {
+            let text = format!("supervisor of generation {} ends its workers", self.generation);
+            self.journal.own(Level::Info, &text);
+        }
+        for running in &mut self.groups {
+            running.roster.close(patience(&running.group));
+        }
     }
 }

@@ -30,6 +30,15 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?)
 }
 
+/// Writes a byte into a pipe of which only the end to read from is at hand.
+pub fn write_back(pipe: &OwnedFd, byte: u8) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
+    options.open(format!("/proc/self/fd/{}", pipe.as_raw_fd()))?.write_all(&[byte])
+}
+
 /// Bytes that nobody can guess.
 pub fn secret<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
@@ -123,6 +132,12 @@ mod tests {
         File::from(reader).read_to_string(&mut text).expect("its answer");
         assert_eq!(text, "told");
         assert!(wait_for(pid, Duration::from_secs(20)));
+        let (reader, writer) = pipe().expect("a pipe");
+        drop(writer);
+        write_back(&reader, b'x').expect("a pipe");
+        let mut text = String::new();
+        File::from(reader).read_to_string(&mut text).expect("what was written");
+        assert_eq!(text, "x");
         assert_ne!(secret::<32>().expect("bytes"), secret::<32>().expect("bytes"));
     }
 }

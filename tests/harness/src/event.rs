@@ -67,6 +67,7 @@ numbers! {
     SUPERVISOR_FAILED = 402 "SupervisorFailed",
     SUPERVISOR_LOST = 403 "SupervisorLost",
     PEER_REFUSED = 404 "PeerRefused",
+    GENERATION_EXPIRED = 405 "GenerationExpired",
     WORKER_ENDED = 410 "WorkerEnded",
     WORKER_UNSTARTABLE = 411 "WorkerUnstartable",
     WORKER_UNFIT = 412 "WorkerUnfit",

@@ -94,6 +94,8 @@ pub struct Bench {
     pub board: Option<OwnedFd>,
     /// In place of the right one.
     pub shape: Option<Shape>,
+    /// What the supervisor is told before it is there.
+    pub order: Option<u8>,
     groups: Vec<Group>,
     inherited: Vec<OwnedFd>,
     unread: Vec<OwnedFd>,
@@ -115,6 +117,7 @@ impl Bench {
             prefix: "",
             board: None,
             shape: None,
+            order: None,
             groups: Vec::new(),
             inherited: Vec::new(),
             unread: Vec::new(),
@@ -246,6 +249,9 @@ impl Bench {
         let plan = program::sealed("plan", &serde_json::to_vec(&plan).unwrap()).unwrap();
         let (ready, acknowledge) = program::pipe().unwrap();
         let (alive, keeper) = program::pipe().unwrap();
+        if let Some(order) = self.order {
+            assert_eq!(unix::readiness::write(&keeper, &[order]).unwrap(), 1);
+        }
         let told = [&plan, &acknowledge, &alive];
         let log = self.folder.join("log");
         let mut arguments = vec![

@@ -28,7 +28,7 @@ fn a_tired_worker_ends_when_its_replacement_is_ready() {
     bench.poke("one", 0);
     run.sees("process group 'one': worker wants to be replaced: it has had enough", 1);
     let new = run.ready(2)[1];
-    run.line_of(old, "worker is told to end, 10s for its requests: it is replaced");
+    run.line_of(old, "worker is told to end within 10s: it is replaced");
     run.line_of(old, "told to end within Some(10s)");
     until("the old worker's end", || places[0].state() == (State::Empty, 1));
     assert_eq!((places[1].state(), places[1].pid()), ((State::Ready, 1), new.unsigned_abs()));
@@ -127,7 +127,7 @@ fn a_signal_replaces_all_workers() {
         run.signal(signal);
         run.ready(6);
         until("the end of the old ones", || old.iter().all(|pid| has_ended(*pid)));
-        run.sees("worker is told to end, 10s for its requests: it is replaced", 3);
+        run.sees("worker is told to end within 10s: it is replaced", 3);
         run.sees("WSGIRS", 0);
         run.release();
         assert_eq!(run.status(), Some(0));
