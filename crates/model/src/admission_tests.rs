@@ -128,7 +128,7 @@ fn a_process_that_refuses_is_not_asked_again() {
     group.places[0].retire(incarnation + 1);
     assert!(group.has_room());
     group.places[0].retire(incarnation);
-    assert!(matches!(group.enter(child), Entry::Absent));
+    assert!(matches!(group.enter(child), Entry::Starting));
     assert_eq!(group.places[0].state(), (State::Leaving, incarnation));
 }
 
