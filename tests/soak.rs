@@ -14,8 +14,12 @@
 
 #[path = "soak/cycles.rs"]
 mod cycles;
+#[path = "soak/deadlines.rs"]
+mod deadlines;
 #[path = "soak/overload.rs"]
 mod overload;
+#[path = "soak/recycling.rs"]
+mod recycling;
 #[path = "soak/restarts.rs"]
 mod restarts;
 #[path = "soak/touches.rs"]
