@@ -86,13 +86,17 @@ impl Sending {
 }
 
 impl Outbox {
-    fn sending(&self) -> MutexGuard<'_, Sending> {
-        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    /// `None` in a process that the application forked while another thread, which that process has not, was sending.
+    fn sending(&self) -> Option<MutexGuard<'_, Sending>> {
+        if is_forked() {
+            return self.sending.try_lock().ok();
+        }
+        Some(self.sending.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A request begins, whose answer goes there.
     pub(crate) fn begin(&self, socket: &Arc<Private>) {
-        let mut sending = self.sending();
+        let Some(mut sending) = self.sending() else { return };
         sending.frames.clear();
         *sending = Sending {
             socket: Some(Arc::clone(socket)),
@@ -103,34 +107,38 @@ impl Outbox {
 
     /// The request is over.
     pub(crate) fn end(&self) {
-        self.sending().socket = None;
+        if let Some(mut sending) = self.sending() {
+            sending.socket = None;
+        }
     }
 
     /// Adds frames to what will leave.
     pub(crate) fn add(&self, frames: impl FnOnce(&mut Vec<u8>)) {
-        let mut sending = self.sending();
+        let Some(mut sending) = self.sending() else { return };
         sending.open = None;
         frames(&mut sending.frames);
     }
 
     /// Bytes that did not leave yet.
     pub(crate) fn length(&self) -> usize {
-        self.sending().frames.len()
+        self.sending().map_or(0, |sending| sending.frames.len())
     }
 
     /// Whether the connection is of no use any more.
     pub(crate) fn is_broken(&self) -> bool {
-        self.sending().broken
+        self.sending().is_none_or(|sending| sending.broken)
     }
 
     /// The other side broke the rules.
     pub(crate) fn give_up(&self) {
-        self.sending().broken = true;
+        if let Some(mut sending) = self.sending() {
+            sending.broken = true;
+        }
     }
 
     /// Lets everything leave.
     pub(crate) fn push(&self, wait: Wait) -> io::Result<()> {
-        self.sending().push(wait)
+        self.sending().ok_or(io::ErrorKind::NotConnected)?.push(wait)
     }
 
     /// Adds frames in the name of the thread, and lets leave what can without waiting. Answers whether there was a request, and nobody
@@ -162,7 +170,7 @@ impl Outbox {
 
     /// Lets everything leave, and after it a frame with a descriptor, which comes with its first byte.
     pub(crate) fn push_with(&self, frame: &ToServer<'_>, descriptor: i32) -> io::Result<()> {
-        let mut sending = self.sending();
+        let mut sending = self.sending().ok_or(io::ErrorKind::NotConnected)?;
         sending.push(Wait::Allowed)?;
         frame.write(&mut sending.frames);
         let Some(socket) = sending.socket.clone() else { return Err(io::ErrorKind::NotConnected.into()) };
