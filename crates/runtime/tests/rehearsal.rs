@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,12 @@ fn sources() -> PathBuf {
 /// Runs a file of tests in one interpreter; answers what went wrong.
 fn run(python: &Path, file: &str) -> Result<(), String> {
     let directory = sources();
-    let log = env::temp_dir().join(format!("rehearsal-{}-{file}-{:?}.log", std::process::id(), thread::current().id()));
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    // Everything that the file's tests leave behind, some of which end without a chance to tidy up.
+    let scratch = env::temp_dir().join(format!("rehearsal-{}-{file}-{number}", std::process::id()));
+    fs::create_dir(&scratch).unwrap();
+    let log = scratch.join("log");
     let output = File::create(&log).unwrap();
     let mut command = Command::new(python);
     command.args(["-B", "-X", "faulthandler"]).arg(directory.join("host.py")).arg(modules());
@@ -36,7 +42,7 @@ fn run(python: &Path, file: &str) -> Result<(), String> {
     if directory.join(file).is_dir() {
         command.env("PYTHONPATH", directory.join(file));
     }
-    command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+    command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).env("TMPDIR", &scratch);
     let mut child = command.spawn().unwrap();
     let start = Instant::now();
     let status = loop {
@@ -51,7 +57,7 @@ fn run(python: &Path, file: &str) -> Result<(), String> {
         thread::sleep(Duration::from_millis(10));
     };
     let said = fs::read_to_string(&log).unwrap_or_default();
-    fs::remove_file(&log).unwrap();
+    fs::remove_dir_all(&scratch).unwrap();
     match status {
         Some(status) if status.success() && said.contains(" tests in ") => Ok(()),
         Some(status) => Err(format!("{status}\n{said}")),
