@@ -252,3 +252,28 @@ fn a_script_outside_of_the_root_is_not_run() {
     httpd.get("/outside?1").expect(500);
     assert_eq!(value(&httpd, "1 + 1"), "2");
 }
+
+/// What a process beside httpd with these numbers of user and group can open of the process that the third one tells.
+fn opened(python: &Python, numbers: [&String; 3]) -> String {
+    let code = "import os, sys\nos.setgroups([])\nos.setgid(int(sys.argv[2]))\nos.setuid(int(sys.argv[1]))\nfound = []\n\
+                for name in 'environ', 'maps', 'mem':\n    try:\n        os.close(os.open('/proc/%s/%s' % (sys.argv[3], name), os.O_RDONLY))\n\
+                \x20       found.append(name)\n    except OSError:\n        pass\nprint(found)";
+    let output = python.command().args(["-c", code]).args(numbers).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn a_worker_in_a_root_is_a_copy_and_closed_to_its_user() {
+    let Some(jail) = Jail::build("copy") else { return };
+    jail.bring_runtime();
+    for (options, program, is_open) in [("", "/memfd:python", false), (" dumpable=On", "/bin/python", true)] {
+        let httpd = jail.site(&format!("user=games group=games{options}")).start();
+        let [pid, user, group] = ["os.getpid()", "os.getuid()", "os.getgid()"].map(|one| value(&httpd, one));
+        let found = fs::read_link(format!("/proc/{pid}/exe")).expect("a program").display().to_string();
+        assert!(found.contains(program), "{found}");
+        let data = fs::metadata(format!("/proc/{pid}/exe")).expect("a program");
+        let readable = data.permissions().mode() & 0o444 != 0;
+        assert_eq!((readable, opened(&jail.python, [&user, &group, &pid]) != "[]"), (is_open, is_open), "{options}");
+    }
+}

@@ -88,3 +88,27 @@ fn a_worker_of_a_virtual_environment_is_a_copy_and_does_not_notice() {
         assert_eq!(lines, ["/memfd:python", "python", &program, &prefix, &prefix], "3.{}", python.minor);
     }
 }
+
+/// What pools of processes answer, for each way to start them, and whether their processes are copies, too.
+const POOLS: &str = "
+import multiprocessing
+result = []
+for way in 'spawn', 'forkserver':
+    with multiprocessing.get_context(way).Pool(2) as pool:
+        numbers = pool.map_async(len, ['abc', 'de']).get(60)
+        program = pool.apply_async(os.readlink, ('/proc/self/exe',)).get(60)
+    result.append((way, numbers, program.startswith('/memfd:')))
+result = os.readlink('/proc/self/exe').startswith('/memfd:'), result
+";
+
+#[test]
+fn a_worker_that_is_a_copy_can_start_processes_by_multiprocessing() {
+    if !may_change_users() {
+        return;
+    }
+    for python in harness::Python::all() {
+        let httpd = site(&format!("WSGIDaemonProcess one python-home={}", python.prefix.display())).start();
+        let wanted = "(True, [('spawn', [3, 2], False), ('forkserver', [3, 2], False)])";
+        assert_eq!(run(&httpd, "one", POOLS), wanted, "3.{}", python.minor);
+    }
+}
