@@ -3,7 +3,7 @@
 //! report of the effective configuration.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
-use harness::{Httpd, Mode, Site, event, skip};
+use harness::{Httpd, Mode, Python, Site, event, skip};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -172,6 +172,25 @@ fn files_are_left_alone_where_httpd_s_parent_has_other_threads() {
     httpd.wait_for_log("more than one thread");
     httpd.get("/e").expect(200);
     let _ = fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn a_script_that_becomes_python_is_a_python() {
+    let Some(python) = Python::usual() else { return };
+    let library = python.library();
+    let script = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}/bin/python3.{}' \"$@\"\n",
+        library.parent().expect("a folder").display(),
+        python.prefix.display(),
+        python.minor
+    );
+    let group = "WSGIDaemonProcess site python-home=@ROOT@/wrapper\nWSGIProcessGroup site";
+    let site = site().config(group).file_with_mode("wrapper", script, 0o755);
+    let httpd = site.start();
+    assert_eq!(httpd.get("/e").expect(200).environ().text("mod_wsgi.process_group"), "site");
+    fs::set_permissions(httpd.root().join("wrapper"), fs::Permissions::from_mode(0o644)).expect("permissions");
+    let (_, said) = test(&httpd, &[]);
+    assert!(said.contains("/wrapper' is no usable Python"), "{said}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use model::configuration::{Accounts, View};
 use model::event::Event;
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -92,15 +92,19 @@ fn examine(path: &str, wanted: Wanted) -> Result<(), Fault> {
             .map_err(|_| fault("must not be entered by that user", "let the user search it (permission x)")),
         Wanted::Modules if data.is_dir() => fs::read_dir(path).map(drop).map_err(unreadable),
         Wanted::Modules => readable(path),
-        Wanted::Python => search::find(path).map(drop).or_else(|event| python_fault(&event)),
+        Wanted::Python => search::find(path).map(drop).or_else(|event| python_fault(path, &event)),
         Wanted::Reached | Wanted::Script => Ok(()),
     }
 }
 
-/// Daemon processes need no shared library of Python, so its absence is not told here.
-fn python_fault(event: &Event) -> Result<(), Fault> {
+/// Daemon processes need no shared library of Python, so its absence is not told here. Nor do they need to know what they start:
+/// it may be a script that becomes Python.
+fn python_fault(path: &str, event: &Event) -> Result<(), Fault> {
+    let is_program =
+        |path: PathBuf| fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
     match event {
         Event::PythonLibraryMissing { .. } => Ok(()),
+        Event::PythonHomeUnreadable { .. } if unix::installation::interpreter(path).is_ok_and(is_program) => Ok(()),
         Event::PythonVersionUnsupported { version, .. } => {
             Err(fault(format!("is Python {version}, and CPython 3.9 or later is needed"), "name a later Python"))
         }
