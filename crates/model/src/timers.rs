@@ -14,7 +14,7 @@ pub type Moment = Duration;
 
 /// How long an interrupted request may take to answer by itself before its answer is taken away.
 pub const NOTICE: Duration = Duration::from_millis(100);
-/// How many lost threads there may be for each one that a worker has.
+/// How many lost threads there may be for each one that a worker has. When there is one for each, a replacement is wanted.
 pub const LOST_FOR_EACH: usize = 4;
 /// The longest time between two looks at an interpreter's lock.
 pub const LONGEST_PROBE: Duration = Duration::from_secs(1);
@@ -368,6 +368,9 @@ impl Timers {
         if was_serving && self.tired.is_none() {
             let tiring = self.tiring().into_iter().flatten().find(|(from, _)| *from <= now);
             self.tired = tiring.map(|(_, reason)| reason);
+            if self.tired.is_none() && self.threads > 0 && self.lost() >= self.threads {
+                self.tired = Some(Reason::RequestTimeout);
+            }
         }
         if let Some(reason) = self.tired.filter(|_| was_serving) {
             due.push(Due::Tired(reason));
@@ -434,8 +437,10 @@ impl Timers {
     }
 
     /// When to look again, if nothing wakes whoever asks before.
-    pub fn look_at(&mut self) -> Option<Moment> {
-        self.looks = self.earliest();
+    pub fn look_at(&mut self, now: Moment) -> Option<Moment> {
+        // Somebody waits for a lock every second; whoever looks then anyway is not woken each time.
+        let lock = time(self.limits.deadlock_timeout).filter(|_| self.stage != Stage::Ended);
+        self.looks = self.earliest().into_iter().chain(lock.map(|limit| now + limit)).min();
         self.looks
     }
 

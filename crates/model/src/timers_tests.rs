@@ -19,10 +19,15 @@ fn timers(limits: Limits) -> Timers {
     timers
 }
 
+/// When something is due, without the look that is only taken so as not to be woken.
+fn looks(timers: &mut Timers) -> Option<Moment> {
+    timers.look_at(Moment::from_secs(1 << 40)).filter(|moment| *moment < Moment::from_secs(1 << 39))
+}
+
 /// What is due at each moment at which something is, without anything else happening; as it is with a thread that looks.
 fn story(timers: &mut Timers, until: u64) -> Vec<(u64, Due)> {
     let (mut told, mut now) = (Vec::new(), Moment::ZERO);
-    while let Some(moment) = timers.look_at().map(|moment| moment.max(now)).filter(|moment| *moment <= at(until)) {
+    while let Some(moment) = timers.look_at(now).map(|moment| moment.max(now)).filter(|moment| *moment <= at(until)) {
         now = moment;
         let due = timers.due(moment);
         assert!(!due.is_empty(), "nothing is due at {moment:?}, when it was to be looked: {timers:?}");
@@ -40,10 +45,10 @@ fn story(timers: &mut Timers, until: u64) -> Vec<(u64, Due)> {
 fn without_limits_nothing_is_ever_due() {
     let mut timers = timers(Limits::default());
     let number = timers.begin(at(5), Sign::Life).unwrap();
-    assert_eq!((timers.look_at(), timers.due(at(9_999_999))), (None, vec![]));
+    assert_eq!((looks(&mut timers), timers.due(at(9_999_999))), (None, vec![]));
     assert!(!timers.has_to_look());
     assert!(!timers.end(number, at(9_999_999)));
-    assert_eq!((timers.look_at(), timers.due(at(99_999_999))), (None, vec![]));
+    assert_eq!((looks(&mut timers), timers.due(at(99_999_999))), (None, vec![]));
 }
 
 #[test]
@@ -102,7 +107,7 @@ fn an_interrupted_request_that_ends_is_not_taken() {
     assert_eq!(timers.due(at(2000)), [Due::Overdue(first)]);
     assert_eq!(timers.due(at(2050)), [], "said once");
     assert!(!timers.end(first, at(2099)), "its thread was not given up");
-    assert_eq!((timers.look_at(), timers.due(at(3998))), (Some(at(3999)), vec![]));
+    assert_eq!((looks(&mut timers), timers.due(at(3998))), (Some(at(3999)), vec![]));
     assert!(!timers.end(second, at(3998)));
     assert_eq!(story(&mut timers, 99_999), []);
 }
@@ -131,10 +136,23 @@ fn a_process_leaves_before_it_drowns_in_lost_threads() {
     let sibling = timers.begin(at(150), Sign::Life).unwrap();
     let told = story(&mut timers, 200);
     assert_eq!(told.iter().filter(|(_, due)| matches!(due, Due::Take(_))).count(), 9);
-    assert_eq!(timers.due(at(200)), [Due::Leave(patience(900), Reason::RequestTimeout)]);
+    let leave = Due::Leave(patience(900), Reason::RequestTimeout);
+    assert_eq!(timers.due(at(200)), [Due::Tired(Reason::RequestTimeout), leave]);
     assert_eq!(timers.begin(at(201), Sign::Life), None);
     assert!(!timers.end(sibling, at(220)));
     assert_eq!(timers.due(at(220)), [Due::End(Reason::RequestTimeout)]);
+}
+
+#[test]
+fn as_many_lost_threads_as_there_are_threads_make_a_process_tired() {
+    let mut timers = timers(Limits { request_timeout: 100, interrupt_timeout: 60_000, ..Limits::default() });
+    timers.begin(at(0), Sign::Life).unwrap();
+    assert_eq!(story(&mut timers, 500), [(100, Due::Overdue(1)), (200, Due::Take(1))]);
+    assert_eq!(timers.due(at(500)), []);
+    timers.begin(at(500), Sign::Life).unwrap();
+    assert_eq!(story(&mut timers, 900), [(600, Due::Overdue(2)), (700, Due::Take(2))]);
+    assert_eq!(timers.due(at(900)), [Due::Tired(Reason::RequestTimeout)]);
+    assert!(timers.begin(at(901), Sign::Life).is_some(), "it goes on");
 }
 
 #[test]
@@ -144,7 +162,7 @@ fn exactly_so_many_requests_begin() {
     assert_eq!(timers.begin(at(2), Sign::Life), None);
     assert!(timers.has_to_look());
     assert_eq!(timers.due(at(2)), [Due::Tired(Reason::MaximumRequests)]);
-    assert_eq!((timers.due(at(900)), timers.look_at()), (vec![], None), "it waits for the others");
+    assert_eq!((timers.due(at(900)), looks(&mut timers)), (vec![], None), "it waits for the others");
     for number in numbers {
         assert!(!timers.has_to_look());
         timers.end(number, at(1000));
@@ -152,16 +170,16 @@ fn exactly_so_many_requests_begin() {
     assert!(timers.has_to_look());
     let leave = Due::Leave(patience(0), Reason::MaximumRequests);
     assert_eq!(timers.due(at(1000)), [leave, Due::End(Reason::MaximumRequests)]);
-    assert_eq!((timers.due(at(2000)), timers.look_at()), (vec![], None));
+    assert_eq!((timers.due(at(2000)), looks(&mut timers)), (vec![], None));
 }
 
 #[test]
 fn the_interval_counts_from_when_requests_are_accepted() {
     let mut timers = Timers::new(Limits { restart_interval: 100, ..Limits::default() }, 2, 0);
-    assert_eq!((timers.due(at(5000)), timers.look_at()), (vec![], None));
+    assert_eq!((timers.due(at(5000)), looks(&mut timers)), (vec![], None));
     timers.open(at(5000));
     assert!(timers.has_to_look());
-    assert_eq!((timers.look_at(), timers.due(at(5099))), (Some(at(5100)), vec![]));
+    assert_eq!((looks(&mut timers), timers.due(at(5099))), (Some(at(5100)), vec![]));
     assert_eq!(timers.due(at(5100)), [Due::Tired(Reason::RestartInterval)]);
 }
 
@@ -188,15 +206,15 @@ fn chance_takes_some_requests_off_but_never_all() {
 #[test]
 fn inactivity_counts_from_the_first_request_and_not_while_busy() {
     let mut timers = timers(Limits { inactivity_timeout: 1000, ..Limits::default() });
-    assert_eq!((timers.look_at(), timers.due(at(99_999))), (None, vec![]), "it was never used");
+    assert_eq!((looks(&mut timers), timers.due(at(99_999))), (None, vec![]), "it was never used");
     let number = timers.begin(at(100_000), Sign::Life).unwrap();
-    assert_eq!((timers.look_at(), timers.due(at(199_999))), (None, vec![]), "it is busy");
+    assert_eq!((looks(&mut timers), timers.due(at(199_999))), (None, vec![]), "it is busy");
     timers.end(number, at(200_000));
     assert!(timers.has_to_look());
-    assert_eq!((timers.look_at(), timers.due(at(200_999))), (Some(at(201_000)), vec![]));
+    assert_eq!((looks(&mut timers), timers.due(at(200_999))), (Some(at(201_000)), vec![]));
     let number = timers.begin(at(200_999), Sign::Life).unwrap();
     timers.end(number, at(200_999));
-    assert_eq!((timers.due(at(201_500)), timers.look_at()), (vec![], Some(at(201_999))));
+    assert_eq!((timers.due(at(201_500)), looks(&mut timers)), (vec![], Some(at(201_999))));
     assert_eq!(timers.due(at(201_999)), [Due::Tired(Reason::InactivityTimeout)]);
 }
 
@@ -205,17 +223,17 @@ fn requests_that_are_no_sign_of_life_do_not_keep_a_process() {
     let mut timers = timers(Limits { inactivity_timeout: 1000, ..Limits::default() });
     let number = timers.begin(at(0), Sign::Nothing).unwrap();
     timers.end(number, at(1));
-    assert_eq!(timers.look_at(), None, "as if there had been none");
+    assert_eq!(looks(&mut timers), None, "as if there had been none");
     let number = timers.begin(at(10), Sign::Life).unwrap();
     timers.end(number, at(10));
     for moment in [300, 600, 900] {
         let number = timers.begin(at(moment), Sign::Nothing).unwrap();
         timers.end(number, at(moment + 20));
     }
-    assert_eq!(timers.look_at(), Some(at(1010)));
+    assert_eq!(looks(&mut timers), Some(at(1010)));
     let number = timers.begin(at(1000), Sign::Nothing).unwrap();
     assert_eq!(timers.due(at(1010)), [], "it is busy");
-    assert_eq!(timers.look_at(), None);
+    assert_eq!(looks(&mut timers), None);
     timers.end(number, at(1300));
     assert!(timers.has_to_look());
     assert_eq!(timers.due(at(1300)), [Due::Tired(Reason::InactivityTimeout)]);
@@ -247,7 +265,7 @@ fn signals_give_requests_their_time() {
             told.extend(timers.due(at(moment)).into_iter().map(|due| (due, moment)));
         }
         assert_eq!(told, expected, "{call:?}");
-        assert_eq!((timers.due(at(99_999)), timers.look_at()), (vec![], None));
+        assert_eq!((timers.due(at(99_999)), looks(&mut timers)), (vec![], None));
     }
 }
 
@@ -257,7 +275,7 @@ fn whoever_is_told_to_stop_does_not_say_so() {
         let mut timers = timers(Limits::default());
         let number = timers.begin(at(0), Sign::Life).unwrap();
         timers.ask(call, at(100));
-        assert_eq!((timers.due(at(100)), timers.look_at()), (vec![], time.map(|time| at(100 + time))));
+        assert_eq!((timers.due(at(100)), looks(&mut timers)), (vec![], time.map(|time| at(100 + time))));
         timers.end(number, at(200));
         assert!(timers.has_to_look());
         assert_eq!(timers.due(at(200)), [Due::End(Reason::ShutdownSignal)]);
@@ -276,9 +294,9 @@ fn the_shortest_patience_counts_and_is_never_renewed() {
     timers.ask(Call::Stop(Patience(None)), at(0));
     timers.ask(Call::Evict, at(1000));
     timers.ask(Call::Evict, at(2000));
-    assert_eq!((timers.due(at(2000)), timers.look_at()), (vec![], Some(at(4000))));
+    assert_eq!((timers.due(at(2000)), looks(&mut timers)), (vec![], Some(at(4000))));
     timers.ask(Call::Stop(Patience(None)), at(2500));
-    assert_eq!(timers.look_at(), Some(at(4000)));
+    assert_eq!(looks(&mut timers), Some(at(4000)));
     timers.ask(Call::End, at(3000));
     assert_eq!(timers.due(at(3000)), [Due::End(Reason::ShutdownSignal)]);
     timers.ask(Call::End, at(3001));
@@ -320,26 +338,42 @@ fn a_lock_that_cannot_be_had_ends_the_process_whatever_it_does() {
         timers.begin(at(0), Sign::Life).unwrap();
         timers.probe(0, at(100));
         timers.probe(1, at(150));
-        assert_eq!(timers.look_at(), Some(at(4100)));
+        assert_eq!(looks(&mut timers), Some(at(4100)));
         timers.probed(0);
         if leaving {
             timers.ask(Call::Stop(Patience(None)), at(200));
         }
-        assert_eq!((timers.due(at(4149)), timers.look_at()), (vec![], Some(at(4150))));
+        assert_eq!((timers.due(at(4149)), looks(&mut timers)), (vec![], Some(at(4150))));
         assert_eq!(timers.due(at(4150)), [Due::Deadlock(1)]);
-        assert_eq!((timers.due(at(9999)), timers.look_at()), (vec![], None));
+        assert_eq!((timers.due(at(9999)), looks(&mut timers)), (vec![], None));
     }
+}
+
+#[test]
+fn looking_at_locks_wakes_nobody_each_time() {
+    let mut timers = timers(Limits { deadlock_timeout: 5000, ..Limits::default() });
+    assert_eq!(timers.look_at(at(0)), Some(at(5000)));
+    for second in 0..5 {
+        timers.probe(0, at(second * 1000));
+        assert!(!timers.has_to_look());
+        timers.probed(0);
+    }
+    assert_eq!((timers.due(at(5000)), timers.look_at(at(5000))), (vec![], Some(at(10_000))));
+    timers.probe(0, at(5001));
+    assert!(!timers.has_to_look());
+    assert_eq!((timers.due(at(10_000)), timers.look_at(at(10_000))), (vec![], Some(at(10_001))));
+    assert_eq!(timers.due(at(10_001)), [Due::Deadlock(0)]);
 }
 
 #[test]
 fn whoever_sleeps_is_woken_only_for_what_is_due_sooner() {
     let mut timers = timers(Limits { request_timeout: 1000, ..Limits::default() });
-    assert_eq!(timers.look_at(), None);
+    assert_eq!(looks(&mut timers), None);
     let first = timers.begin(at(0), Sign::Life).unwrap();
     assert!(timers.has_to_look());
-    assert_eq!(timers.look_at(), Some(at(1000)));
+    assert_eq!(looks(&mut timers), Some(at(1000)));
     timers.end(first, at(10));
     timers.begin(at(10), Sign::Life).unwrap();
     assert!(!timers.has_to_look(), "it looks before that");
-    assert_eq!((timers.due(at(1000)), timers.look_at()), (vec![], Some(at(1010))));
+    assert_eq!((timers.due(at(1000)), looks(&mut timers)), (vec![], Some(at(1010))));
 }

@@ -111,6 +111,7 @@ rehearsals! {
     a_request_that_never_ends_is_left_alone = "overdue_request";
     a_thread_that_outlives_the_deadline_is_reported_on_time = "overdue_thread";
     daemon_threads_are_left_alone = "daemon_threads";
+    subscribers_hear_of_the_end = "subscribers";
 }
 
 /// What `readelf -d` says: the binary names no libpython and is never unloaded.

@@ -6,12 +6,16 @@ use model::launch::{Patience, Worker, control};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use unix::callback::{Private, is_forked};
 use unix::connection::{Wait, adopt, receive, receive_with, send, set_timeout};
 
 /// How long the supervisor may take to answer, in milliseconds.
 const PATIENCE: u64 = 60_000;
+/// How long it is tried to tell the supervisor what it has to know.
+const INSISTENCE: Duration = Duration::from_millis(200);
 /// The longest line that is passed on.
 const LONGEST_LINE: usize = 32 << 10;
 
@@ -89,13 +93,24 @@ impl Control {
 
     /// Says that a replacement is wanted.
     pub(crate) fn tired(&self, reason: &str) {
-        let _the_watch_notices = self.say(control::TIRED, reason.as_bytes(), Wait::Never);
+        self.insist(control::TIRED, reason.as_bytes());
     }
 
     /// Says that nothing more is accepted, and that requests have so much time.
     pub(crate) fn leaving(&self, patience: Patience, reason: &str) {
         let text = [&patience.to_bytes()[..], reason.as_bytes()].concat();
-        let _the_watch_notices = self.say(control::LEAVING, &text, Wait::Never);
+        self.insist(control::LEAVING, &text);
+    }
+
+    /// Says something that must not be lost among lines, but does not wait long for a supervisor that does not listen.
+    fn insist(&self, kind: u8, text: &[u8]) {
+        let start = Instant::now();
+        while let Err(error) = self.say(kind, text, Wait::Never) {
+            if error.kind() != io::ErrorKind::WouldBlock || start.elapsed() >= INSISTENCE {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Says that this process cannot work.

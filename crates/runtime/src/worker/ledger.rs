@@ -36,6 +36,13 @@ pub(crate) struct Running {
     lost: AtomicBool,
 }
 
+/// How an answer leaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way<'w> {
+    pub(crate) outbox: &'w Arc<Outbox>,
+    pub(crate) socket: &'w Arc<Private>,
+}
+
 /// A request that has begun.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -103,8 +110,8 @@ impl Ledger {
         self.tell(|state, now| state.timers.open(now));
     }
 
-    /// A request is about to be run on the calling thread; `None` if this process takes no more.
-    pub(crate) fn begin(&self, call: &Call<'_>, outbox: &Arc<Outbox>, socket: &Arc<Private>) -> Option<Entry> {
+    /// A request is about to be run on the calling thread, which has that number; `None` if this process takes no more.
+    pub(crate) fn begin(&self, call: &Call<'_>, thread: i32, way: Way<'_>) -> Option<Entry> {
         let sign = if call.ignore_activity { Sign::Nothing } else { Sign::Life };
         let describe = |number| {
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -112,12 +119,12 @@ impl Ledger {
             Arc::new(Running {
                 number,
                 ticket: Ticket::default(),
-                thread: unix::worker::thread_number(),
+                thread,
                 script: text(call.script),
                 application_group: text(call.application_group),
                 request: request.map_or_else(|| "?".to_owned(), |entry| text(entry.value)),
-                outbox: Arc::clone(outbox),
-                socket: Arc::clone(socket),
+                outbox: Arc::clone(way.outbox),
+                socket: Arc::clone(way.socket),
                 lost: AtomicBool::new(false),
             })
         };
@@ -162,7 +169,7 @@ impl Ledger {
         let mut state = self.state();
         let now = self.now();
         let due = state.timers.due(now);
-        let look_at = state.timers.look_at();
+        let look_at = state.timers.look_at(now);
         (due, look_at.map(|moment| moment.saturating_sub(now)))
     }
 

@@ -7,7 +7,7 @@
 use super::connection::{Connection, Next};
 use super::control::Control;
 use super::exchange::{HeadState, SocketExchange};
-use super::ledger::{Entry, Ledger};
+use super::ledger::{Entry, Ledger, Way};
 use super::outbox::{Flusher, Outbox};
 use model::embedded::{self, Text};
 use model::event::{Event, Level};
@@ -85,6 +85,8 @@ pub(crate) struct Duty {
 struct Desk {
     duty: Duty,
     outbox: Arc<Outbox>,
+    /// The kernel's number of the thread.
+    thread: i32,
     /// Whether the thread was given up, and another one does its work.
     lost: Cell<bool>,
 }
@@ -122,7 +124,8 @@ impl Reception {
         let builder = thread::Builder::new().name(format!("wsgi-{number}")).stack_size(stack_size(self.settings));
         self.threads.fetch_add(1, Ordering::AcqRel);
         let spawned = builder.spawn(move || {
-            let desk = Desk { duty, outbox: self.flusher.outbox(), lost: Cell::new(false) };
+            let (outbox, thread) = (self.flusher.outbox(), unix::worker::thread_number());
+            let desk = Desk { duty, outbox, thread, lost: Cell::new(false) };
             let desk = Leaving(self, desk);
             self.work(&desk.1);
         });
@@ -270,7 +273,8 @@ impl Reception {
                         return refuse(&connection, &mut buffers.out);
                     }
                     Ok(ToWorker::Call(call)) => {
-                        let Some(entry) = desk.duty.ledger.begin(&call, &desk.outbox, connection.socket()) else {
+                        let way = Way { outbox: &desk.outbox, socket: connection.socket() };
+                        let Some(entry) = desk.duty.ledger.begin(&call, desk.thread, way) else {
                             return refuse(&connection, &mut buffers.out);
                         };
                         if !self.run(desk, &entry, &call, &mut connection) {

@@ -3,19 +3,22 @@
 
 use super::caller::{Answer, Caller, End, Request};
 use super::each;
+use super::pythons::pythons;
 use super::supervisor::{Group, Running};
+use model::directive::value::OnOff;
+use model::directive::{Origin, Set};
 use model::event::Level;
 use model::launch::{Limits, Patience};
 use model::wire::Failure;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 const OVERDUE: End = End::Failed(Failure::Refused(504));
 
-/// Does what the path says, and answers with how many requests are inside.
-const WORK: &str = "import ctypes, os, threading, time
+/// Does what `X` says.
+const WORK: &str = "import os, time
 import mod_wsgi
-inside = 0
 def spin(limit=30):
     end = time.monotonic() + limit
     while time.monotonic() < end:
@@ -43,9 +46,16 @@ def application(environ, start_response):
         environ['wsgi.input'].read()
     if what == 'brief':
         time.sleep(0.05)
+    if what == 'match':
+        import re
+        re.match('(a+)+$', 'a' * 60 + 'b')
     if what == 'hold':
+        import ctypes
         ctypes.PyDLL(None).sleep(30)
     start_response('200 OK', [])
+    if what == 'who':
+        time.sleep(0.05)
+        return [b'%d' % os.getpid()]
     if what == 'stream':
         def stream():
             yield b'x' * 100
@@ -158,7 +168,7 @@ fn a_thread_in_c_loses_its_request_in_time_and_another_one_works_for_it() {
             let (answer, took) = timed(&group, request("sleep"));
             assert_eq!(answer.end, OVERDUE, "{answer:?}");
             assert!(took >= Duration::from_millis(600), "{took:?}");
-            assert!(says(&answer.log, &["WSGIRS0430", "work.wsgi\", line 26, in application"]), "{:?}", answer.log);
+            assert!(says(&answer.log, &["WSGIRS0430", "work.wsgi\", line 25, in application"]), "{:?}", answer.log);
             for _ in 0..3 {
                 assert_eq!(timed(&group, request("nothing")).0.text(), "done");
             }
@@ -221,6 +231,7 @@ fn a_process_that_loses_thread_after_thread_leaves() {
         for _ in 0..5 {
             assert_eq!(timed(&group, doing(&script, "sleep")).0.end, OVERDUE);
         }
+        assert!(worker.tired().contains("request-timeout"));
         let (patience, reason) = worker.leaving();
         assert_eq!(patience, Some(Duration::from_millis(700)));
         assert!(reason.contains("request-timeout"), "{reason}");
@@ -240,8 +251,9 @@ fn exactly_so_many_requests_are_run_and_the_others_can_be_repeated() {
                 let mut ends = Vec::new();
                 // Whoever comes when it has left the listener is served by nobody.
                 for _ in 0..6 {
-                    ends.push(Caller::attempt(group, doing(script, "brief")).end);
-                    if ends.last() == Some(&End::NotStarted) {
+                    let answer = Caller::attempt(group, doing(script, "who"));
+                    ends.push((answer.end, answer.text().to_owned()));
+                    if answer.end == End::NotStarted {
                         break;
                     }
                 }
@@ -260,9 +272,9 @@ fn exactly_so_many_requests_are_run_and_the_others_can_be_repeated() {
             drop(next);
             ends
         });
-        let complete = ends.iter().filter(|end| **end == End::Complete).count();
-        assert!(complete >= 50, "{ends:?}");
-        assert!(ends.iter().all(|end| matches!(end, End::Complete | End::NotStarted)), "{ends:?}");
+        let by_first = ends.iter().filter(|(_, process)| *process == worker.pid().to_string()).count();
+        assert_eq!(by_first, 50, "{ends:?}");
+        assert!(ends.iter().all(|(end, _)| matches!(end, End::Complete | End::NotStarted)), "{ends:?}");
     });
 }
 
@@ -324,4 +336,33 @@ fn a_lock_that_is_held_in_c_ends_the_process_in_time() {
             assert!(output.contains("work.wsgi") && output.contains("in application"), "{output}");
         }
     });
+}
+
+#[test]
+fn an_interpreter_with_a_lock_of_its_own_is_looked_after_as_well() {
+    for (_, python) in pythons().iter().filter(|(minor, _)| *minor >= 12) {
+        let limits =
+            Limits { deadlock_timeout: 1000, request_timeout: 300, interrupt_timeout: 20_000, ..Limits::default() };
+        let (mut group, script) = group(python, limits);
+        let on = Set { value: OnOff::On, origin: Origin::default() };
+        group.settings.interpreters.general.per_interpreter_gil = Some(Arc::new(on));
+        group.settings.threads = 3;
+        let mut worker = group.start();
+        let own = |what| Request { application_group: "own".to_owned(), ..doing(&script, what) };
+        let (answer, _) = timed(&group, own("spin"));
+        assert_eq!(answer.end, OVERDUE);
+        assert!(says(&answer.log, &["WSGIRS0430", "in spin"]), "{:?}", answer.log);
+        thread::scope(|scope| {
+            let held = scope.spawn(|| timed(&group, own("match")));
+            // The main interpreter has another lock.
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(700) {
+                assert_eq!(timed(&group, doing(&script, "nothing")).0.text(), "done");
+            }
+            assert_eq!(held.join().unwrap().0.end, OVERDUE);
+        });
+        assert!(worker.leaving().1.contains("deadlock-timeout"));
+        assert_eq!(worker.finish().code(), Some(1));
+        assert!(says(&worker.log, &["WSGIRS0432", "application group 'own'"]), "{:?}", worker.log);
+    }
 }
