@@ -213,7 +213,7 @@ fn what_is_missing_in_a_root_is_named() {
     let fails = |text: &str| {
         let httpd = jail.site("connect-timeout=1 socket-timeout=1").start();
         httpd.expect(event::GROUP_UNAVAILABLE).tolerate(event::WORKER_UNSTARTABLE).tolerate(event::WORKER_ENDED);
-        httpd.tolerate(event::WORKER_UNFIT).tolerate_text("WSGIRS0109");
+        httpd.tolerate(event::WORKER_UNFIT).tolerate(event::RUNTIME_UNUSABLE);
         httpd.tolerate_text("error while loading shared libraries");
         httpd.wait_for_log(text);
         let answer = ask(&httpd, "1");
