@@ -27,6 +27,8 @@ struct Place {
 #[derive(Debug, Default)]
 struct Whereabouts {
     place: Option<Place>,
+    /// Whether an exception was raised in its thread.
+    forced: bool,
     inside: bool,
     given_up: bool,
 }
@@ -53,8 +55,13 @@ pub(crate) struct Seated<'t>(&'t Ticket, c_long);
 
 impl Drop for Seated<'_> {
     fn drop(&mut self) {
-        lock(&self.0.0).place = None;
-        clear(self.1);
+        let mut whereabouts = lock(&self.0.0);
+        whereabouts.place = None;
+        let forced = std::mem::take(&mut whereabouts.forced);
+        drop(whereabouts);
+        if forced {
+            clear(self.1);
+        }
     }
 }
 
@@ -81,7 +88,6 @@ impl Ticket {
     /// Its thread holds the interpreter of `seat`.
     pub(crate) fn sit(&self, _attached: Attached<'_>, seat: &Seat) -> Seated<'_> {
         let thread = own_number();
-        clear(thread);
         let place = Place { interpreter: Arc::clone(&seat.interpreter), state: seat.state(), thread };
         lock(&self.0).place = Some(place);
         Seated(self, thread)
@@ -148,6 +154,7 @@ fn interrupt_from(
     // First, because an interrupted request may end at once, and its log with it.
     note(&stack);
     if force == Force::Raise {
+        lock(&ticket.0).forced = true;
         let class = seat.interpreter.state().tools(attached).request_timeout.borrow(attached);
         // SAFETY: [GIL] the thread's interpreter is held since it was seen there; the class is alive.
         unsafe { ffi::PyThreadState_SetAsyncExc(place.thread, class.as_ptr()) };

@@ -11,7 +11,6 @@ use model::launch::Worker;
 use model::timers::{Call as Asked, Due, Moment, Sign, Timers};
 use model::wire::{Call, Failure, ToServer};
 use python::interrupt::Ticket;
-use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,7 +59,13 @@ impl Entry {
 #[derive(Debug)]
 struct State {
     timers: Timers,
-    running: HashMap<u64, Arc<Running>>,
+    running: Vec<Arc<Running>>,
+}
+
+impl State {
+    fn find(&self, number: u64) -> Option<usize> {
+        self.running.iter().position(|one| one.number == number)
+    }
 }
 
 /// All requests of a process.
@@ -70,6 +75,8 @@ pub(crate) struct Ledger {
     state: Mutex<State>,
     /// Whether requests can be interrupted, or their threads be asked what they do.
     keeps: bool,
+    /// Whether requests can be overdue; no others are ever named.
+    names: bool,
     /// The script that has changed.
     stale: Mutex<Option<String>>,
     /// Wakes the watch.
@@ -80,9 +87,16 @@ impl Ledger {
     pub(crate) fn new(settings: &Worker) -> io::Result<Self> {
         let limits = settings.limits;
         let chance = RandomState::new().build_hasher().finish();
-        let state = State { timers: Timers::new(limits, settings.threads, chance), running: HashMap::new() };
+        let state = State { timers: Timers::new(limits, settings.threads, chance), running: Vec::new() };
         let keeps = limits.request_timeout > 0 || limits.deadlock_timeout > 0;
-        Ok(Self { start: Instant::now(), state: Mutex::new(state), keeps, stale: Mutex::default(), bell: Bell::new()? })
+        Ok(Self {
+            start: Instant::now(),
+            state: Mutex::new(state),
+            names: limits.request_timeout > 0,
+            keeps,
+            stale: Mutex::default(),
+            bell: Bell::new()?,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -114,15 +128,15 @@ impl Ledger {
     pub(crate) fn begin(&self, call: &Call<'_>, thread: i32, way: Way<'_>) -> Option<Entry> {
         let sign = if call.ignore_activity { Sign::Nothing } else { Sign::Life };
         let describe = |number| {
-            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            let text = |bytes| if self.names { String::from_utf8_lossy(bytes).into_owned() } else { String::new() };
             let request = call.environ.iter().find(|entry| entry.key == Key::MOD_WSGI_REQUEST_ID);
             Arc::new(Running {
                 number,
                 ticket: Ticket::default(),
                 thread,
                 script: text(call.script),
-                application_group: text(call.application_group),
-                request: request.map_or_else(|| "?".to_owned(), |entry| text(entry.value)),
+                application_group: String::from_utf8_lossy(call.application_group).into_owned(),
+                request: request.map_or_else(|| text(b"?"), |entry| text(entry.value)),
                 outbox: Arc::clone(way.outbox),
                 socket: Arc::clone(way.socket),
                 lost: AtomicBool::new(false),
@@ -131,9 +145,7 @@ impl Ledger {
         self.tell(|state, now| {
             let number = state.timers.begin(now, sign)?;
             let running = self.keeps.then(|| describe(number));
-            if let Some(running) = &running {
-                state.running.insert(number, Arc::clone(running));
-            }
+            state.running.extend(running.clone());
             Some(Entry { number, running })
         })
     }
@@ -141,7 +153,9 @@ impl Ledger {
     /// The request has ended, and its answer has left. Whether its thread was given up.
     pub(crate) fn end(&self, entry: &Entry) -> bool {
         self.tell(|state, now| {
-            state.running.remove(&entry.number);
+            if let Some(place) = state.find(entry.number) {
+                state.running.swap_remove(place);
+            }
             state.timers.end(entry.number, now);
             entry.running.as_ref().is_some_and(|running| running.lost.load(Ordering::Acquire))
         })
@@ -175,18 +189,19 @@ impl Ledger {
 
     /// The request of that number, if it has not ended.
     pub(crate) fn running(&self, number: u64) -> Option<Arc<Running>> {
-        self.state().running.get(&number).cloned()
+        let state = self.state();
+        state.find(number).and_then(|place| state.running.get(place).cloned())
     }
 
     /// All requests that have not ended.
     pub(crate) fn all(&self) -> Vec<Arc<Running>> {
-        self.state().running.values().cloned().collect()
+        self.state().running.clone()
     }
 
     /// Writes lines to the log of a request. Answers whether that was possible: not if it has ended, or its thread is sending.
     pub(crate) fn log(&self, running: &Running, level: Level, lines: &[impl AsRef<[u8]>]) -> bool {
         let state = self.state();
-        state.running.contains_key(&running.number)
+        state.find(running.number).is_some()
             && running.outbox.speak(|frames| {
                 for line in lines {
                     ToServer::Log { level, line: line.as_ref() }.write(frames);
@@ -197,7 +212,7 @@ impl Ledger {
     /// Answers a request in place of its thread, which is lost from then on; `None` if the request has ended.
     pub(crate) fn take(&self, running: &Running, cut: Cut) -> Option<Taken> {
         let mut state = self.state();
-        if !state.running.contains_key(&running.number) || running.lost.load(Ordering::Acquire) {
+        if state.find(running.number).is_none() || running.lost.load(Ordering::Acquire) {
             return None;
         }
         let taken = match cut {
