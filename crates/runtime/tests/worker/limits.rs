@@ -53,6 +53,8 @@ def application(environ, start_response):
         import ctypes
         ctypes.PyDLL(None).sleep(30)
     start_response('200 OK', [])
+    if what == 'flood':
+        return (b'x' * 65536 for _ in range(1000000))
     if what == 'who':
         time.sleep(0.05)
         return [b'%d' % os.getpid()]
@@ -177,6 +179,7 @@ fn a_thread_in_c_loses_its_request_in_time_and_another_one_works_for_it() {
             worker.tell_stop_within(Patience(None));
             assert!(worker.finish().success());
             assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+            assert_eq!(count(&worker, "WSGIRS0113"), 0, "{:?}", worker.log);
         }
     });
 }
@@ -194,6 +197,23 @@ fn a_request_that_waits_for_its_body_is_ended_too() {
         assert_eq!(caller.finish(request).end, OVERDUE);
         assert_eq!(timed(&group, doing(&script, "nothing")).0.text(), "done");
         worker.stop();
+    });
+}
+
+#[test]
+fn a_request_whose_client_takes_nothing_is_cut() {
+    each(|python| {
+        let (mut group, script) = group(python, SHORT);
+        group.settings.threads = 1;
+        let mut worker = group.start();
+        let mut caller = Caller::new(&group);
+        caller.send(&doing(&script, "flood"));
+        // The only thread is sending until it is cut, and another one works for it.
+        assert_eq!(timed(&group, doing(&script, "nothing")).0.text(), "done");
+        assert_eq!(caller.finish(Request::default()).end, End::Closed);
+        worker.tell_stop();
+        assert!(worker.finish().success());
+        assert_eq!(count(&worker, "WSGIRS0430"), 1, "{:?}", worker.log);
     });
 }
 
