@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
 use harness::module::modules_folder;
-use harness::{Environ, Httpd, Mode, Protocol, Site, event, modes, skip};
+use harness::{Chance, Environ, Httpd, Mode, Protocol, Site, event, modes, skip};
 use std::process::Command;
 
 modes! {
@@ -156,13 +156,8 @@ fn no_random_set_of_headers_gets_past_the_list_of_proxies(mode: Mode) {
     let lists = format!("WSGITrustedProxies 192.0.2.1\nWSGITrustedProxyHeaders {all}");
     let httpd = site(mode).config(&lists).start();
     let plain = ask(&httpd, "/e", &[]);
-    let mut number: u64 = 0x0123_4567_89ab_cdef;
-    let mut below = |limit: usize| {
-        number ^= number << 13;
-        number ^= number >> 7;
-        number ^= number << 17;
-        usize::try_from(number >> 33).unwrap() % limit
-    };
+    let mut chance = Chance::new(0x0123_4567_89ab_cdef);
+    let mut below = |limit: usize| chance.below(limit);
     for round in 0..200 {
         let count = below(12);
         let headers: Vec<(String, String)> = (0..count)

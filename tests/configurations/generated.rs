@@ -3,26 +3,10 @@
 
 use crate::cases::{Age, Case, Place};
 use crate::{deviations, directives, groups};
+use harness::Chance;
 
 /// How many there are.
 const COUNT: u64 = 150;
-
-/// Numbers that look random (xorshift64*).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let bits = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        usize::try_from(bits).expect("31 bits") % limit
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
 
 /// All of them.
 pub fn all() -> Vec<Case> {
@@ -42,7 +26,7 @@ fn lines(cases: Vec<Case>) -> Vec<Case> {
 }
 
 fn generate(number: u64, good: &[Case], any: &[Case], options: &[Case]) -> Case {
-    let mut chance = Chance(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut chance = Chance::new(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mut config = String::new();
     let mut age = Age::Old;
     for line in 0..2 + chance.below(6) {

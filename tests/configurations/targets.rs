@@ -16,7 +16,7 @@ mod visibility;
 
 use crate::deviations::matches;
 use harness::differential::Deviation;
-use harness::{Mode, Module, Python, Site, event};
+use harness::{Mode, Module, Python, Site};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A server with many virtual hosts.
@@ -101,8 +101,7 @@ fn observe(world: &World, module: Module) -> Vec<Observation> {
         site = site.config(&format!("<VirtualHost *:@PORT@>\n{naming} c{number}.test\n{lines}\n</VirtualHost>"));
     }
     let httpd = site.start();
-    event::NUMBERS.iter().for_each(|number| _ = httpd.tolerate(number.0));
-    httpd.tolerate_text("");
+    httpd.tolerate_all();
     let (port, root) = (httpd.port().to_string(), httpd.root().display().to_string());
     let ask = |(number, case): (usize, &Target)| {
         let mut request = httpd.request("GET", case.request);

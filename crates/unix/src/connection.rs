@@ -2,6 +2,7 @@
 //! Connections of a worker: stream sockets, and waiting for them.
 
 use crate::callback::{Private, keep_private, out_of_the_way};
+use crate::readiness::{Interest, wait_until};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -224,16 +225,7 @@ impl Watched {
 
 /// Waits for descriptors to become readable, at most for `patience`; answers which are.
 pub fn wait_for<const N: usize>(descriptors: [&dyn AsFd; N], patience: Option<Duration>) -> [bool; N] {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    let mut watched = descriptors.map(|descriptor| PollFd::new(descriptor.as_fd(), PollFlags::POLLIN));
-    let deadline = patience.map(|patience| Instant::now() + patience);
-    let rest = || match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-        Some(rest) => PollTimeout::try_from(rest).unwrap_or(PollTimeout::MAX),
-        None => PollTimeout::NONE,
-    };
-    // Interrupted waits do not begin anew.
-    if again(|| poll(&mut watched, rest())).is_err() {
-        return [false; N];
-    }
-    watched.map(|one| one.any().unwrap_or(false))
+    let watched = descriptors.map(|descriptor| (descriptor.as_fd(), Interest::Read));
+    let found = wait_until(&watched, patience.map(|patience| Instant::now() + patience)).unwrap_or_default();
+    std::array::from_fn(|number| found.get(number).copied().unwrap_or(false))
 }

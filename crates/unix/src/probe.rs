@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Looking at something as other users: in a process of its own, for a limited time.
 
+use crate::program::wait_for;
+use crate::readiness::is_readable_by;
 use model::configuration::files::Identity;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -100,13 +99,8 @@ fn listen(reader: OwnedFd, patience: Duration, wanted: usize, answers: &mut Vec<
     let mut reader = File::from(reader);
     let (mut found, mut piece) = (Vec::new(), [0; 4096]);
     while answers.len() < wanted {
-        let rest = deadline.saturating_duration_since(Instant::now());
-        let wait = PollTimeout::try_from(rest).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], wait) {
-            Err(Errno::EINTR) => continue,
-            Err(error) => return Err(io::Error::from(error).into()),
-            Ok(0) => return Err(ProbeError::Late(patience)),
-            Ok(_) => {}
+        if !is_readable_by(&reader, deadline)? {
+            return Err(ProbeError::Late(patience));
         }
         match reader.read(&mut piece)? {
             0 => return Err(ProbeError::Silent),
@@ -130,11 +124,5 @@ fn take(found: &mut Vec<u8>) -> Option<Vec<u8>> {
 /// Ends and buries the process. One that hangs in the kernel is left to whoever waits for this process's children.
 fn finish(child: Pid) {
     let _ = kill(child, Signal::SIGKILL);
-    let deadline = Instant::now() + Duration::from_millis(200);
-    while Instant::now() < deadline {
-        match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => std::thread::sleep(Duration::from_millis(1)),
-            _ => return,
-        }
-    }
+    let _it_may_hang = wait_for(child.as_raw().unsigned_abs(), Duration::from_millis(200));
 }

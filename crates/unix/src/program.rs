@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Starting another program with chosen descriptors, and what it is told in memory.
 
+use crate::readiness::is_readable_by;
 use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
@@ -77,10 +78,8 @@ pub enum Answer {
 /// What comes out of the pipe within `patience`.
 #[must_use]
 pub fn answers(mut pipe: File, patience: std::time::Duration) -> Answer {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    let wait = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-    let readable = poll(&mut [PollFd::new(std::os::fd::AsFd::as_fd(&pipe), PollFlags::POLLIN)], wait);
-    if readable == Ok(0) {
+    let readable = is_readable_by(&pipe, std::time::Instant::now() + patience);
+    if readable.is_ok_and(|readable| !readable) {
         return Answer::Late;
     }
     if io::Read::read(&mut pipe, &mut [0]).is_ok_and(|length| length == 1) { Answer::Given } else { Answer::Never }
@@ -99,6 +98,7 @@ pub fn wait_for(pid: u32, patience: std::time::Duration) -> bool {
     use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
     let deadline = std::time::Instant::now() + patience;
     let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
+    let mut pause = std::time::Duration::from_millis(1);
     loop {
         match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) | Err(nix::errno::Errno::EINTR) => {}
@@ -107,7 +107,8 @@ pub fn wait_for(pid: u32, patience: std::time::Duration) -> bool {
         if std::time::Instant::now() >= deadline {
             return false;
         }
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(pause);
+        pause = (2 * pause).min(std::time::Duration::from_millis(5));
     }
 }
 

@@ -126,10 +126,7 @@ pub fn compare(
         let server = if module == Module::Ours { server.python(&system) } else { server.no_python_home() };
         let httpd = server.start();
         // What is logged is the business of the suites.
-        for number in crate::event::NUMBERS {
-            httpd.tolerate(number.0);
-        }
-        httpd.tolerate_text("");
+        httpd.tolerate_all();
         scenarios.iter().map(|scenario| observe(&(scenario.run)(&httpd))).collect()
     };
     let (theirs, ours) = (observe_all(reference), observe_all(Module::Ours));

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod census;
+pub mod chance;
 pub mod client;
 pub mod configtest;
 pub mod differential;
@@ -29,6 +30,7 @@ pub mod stress;
 pub mod wait;
 
 pub use census::Census;
+pub use chance::Chance;
 pub use client::{Connection, Protocol, Request};
 pub use configtest::{ConfigTest, Declared};
 pub use environ::Environ;
