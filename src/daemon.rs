@@ -9,6 +9,7 @@
 
 mod admission;
 mod connection;
+mod estate;
 mod generation;
 mod linger;
 mod plan;
@@ -24,17 +25,14 @@ use crate::apache::log;
 use crate::apache::process::{self, Child};
 use admission::Admitted;
 use connection::Connection;
-use model::admission::{Board, Shape};
+use estate::{Memory, Sockets};
 use model::daemon::Owner;
 use model::event::Event;
-use model::wire::KEY_LENGTH;
 use pool::Pool;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use unix::shared::Shared;
 
 /// How long a child waits for a worker before it looks after the client.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -42,12 +40,13 @@ const GLANCE: Duration = Duration::from_millis(500);
 /// What a child needs to send requests to a group.
 #[derive(Debug)]
 pub struct Channel {
-    /// Its number on the board.
+    /// Which of the boards it is on, and its number there.
+    board: usize,
     number: usize,
-    /// Each of its processes: what names its socket, and the connections to it.
-    processes: Vec<(OwnedFd, Pool)>,
-    /// Opens connections.
-    key: [u8; KEY_LENGTH],
+    /// How its processes are reached.
+    sockets: Arc<Sockets>,
+    /// The connections to each of them.
+    pools: Vec<Pool>,
     /// Who must own the scripts that it runs.
     owner: Option<Owner>,
     /// The root of its processes, if they have another.
@@ -71,8 +70,7 @@ pub struct Channel {
 /// What children inherit of their generation.
 struct Inherited {
     channels: HashMap<String, Arc<Channel>>,
-    board: OwnedFd,
-    shape: Shape,
+    boards: Vec<Arc<Memory>>,
 }
 
 /// This process's generation.
@@ -82,14 +80,11 @@ static INHERITED: RwLock<Option<Inherited>> = RwLock::new(None);
 pub fn child_started(_child: Child) {
     let inherited = INHERITED.read().unwrap_or_else(PoisonError::into_inner);
     let Some(inherited) = inherited.as_ref() else { return };
-    let joined = unix::callback::count_forks().and_then(|()| {
-        let words = Shared::map(&inherited.board, inherited.shape.length())?.leak();
-        Board::new(words, &inherited.shape).ok_or_else(|| io::Error::other("the board is too small"))
-    });
-    match joined {
-        Ok(board) => {
+    let boards = || inherited.boards.iter().map(|memory| memory.lasting()).collect();
+    match unix::callback::count_forks().and_then(|()| boards()) {
+        Ok(boards) => {
             let requests = process::maximum_processes().saturating_mul(process::threads_per_process());
-            admission::join(board, usize::try_from(requests / 2).unwrap_or(usize::MAX).max(1));
+            admission::join(boards, usize::try_from(requests / 2).unwrap_or(usize::MAX).max(1));
         }
         Err(error) => log::server_event(&Event::SupervisorFailed { reason: format!("the board: {error}") }),
     }
@@ -104,8 +99,9 @@ pub fn channel(name: &str) -> Option<Arc<Channel>> {
 impl Channel {
     /// A connection to the worker that has a free thread, which may say nothing for as long as `silence`.
     fn connection(&self, admitted: &Admitted, silence: Duration) -> io::Result<Connection> {
-        let (address, pool) = self.processes.get(admitted.number).ok_or(io::ErrorKind::NotFound)?;
-        if let Some(connection) = pool.take(admitted.seat.incarnation) {
+        let address = self.sockets.addresses.get(admitted.number).ok_or(io::ErrorKind::NotFound)?;
+        let pool = self.pools.get(admitted.number);
+        if let Some(connection) = pool.and_then(|pool| pool.take(admitted.seat.incarnation)) {
             return Ok(connection);
         }
         let patience = unix::channel::Patience {
@@ -119,7 +115,7 @@ impl Channel {
 
     /// Keeps a connection for the next request.
     fn keep(&self, connection: Connection, admitted: &Admitted) {
-        if let Some((_, pool)) = self.processes.get(admitted.number) {
+        if let Some(pool) = self.pools.get(admitted.number) {
             pool.keep(connection, admitted.seat.incarnation);
         }
     }

@@ -3,7 +3,7 @@
 //! once exists twice, and nothing idle stays.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
-use harness::{Connection, Httpd, Mode, Site, census, event, wait};
+use harness::{Connection, Httpd, Mode, Site, census, event, stress, wait};
 
 /// Waits for the gate in the query, if there is one, and answers the number of its process.
 const APPLICATION: &str = "import journal, os
@@ -22,9 +22,11 @@ fn site(groups: &str) -> Site {
     Site::new(Mode::Embedded)
         .app("journal.py")
         .file("apps/g.py", APPLICATION)
+        .file("apps/e.py", APPLICATION)
         .config(groups)
+        .config("WSGIScriptAlias /embedded \"@APPS@/e.py\" process-group=%{GLOBAL}")
         .config("WSGIScriptAliasMatch \"^/([a-z]+)\" \"@APPS@/g.py\" process-group=%{ENV:GROUP} application-group=%{GLOBAL}")
-        .config("SetEnvIf Request_URI \"^/([a-z]+)\" GROUP=$1\nSetEnvIf Request_URI \"^/embedded\" GROUP=%{GLOBAL}")
+        .config("SetEnvIf Request_URI \"^/([a-z]+)\" GROUP=$1")
         .workers(8, 4)
 }
 
@@ -109,4 +111,194 @@ fn a_supervisor_that_is_told_to_end_is_replaced_in_old_generations_too() {
     child.read_response("GET").expect(200);
     wait::until_true("one generation", || supervisors(&httpd).len() == 1);
     httpd.get("/one").expect(200);
+}
+
+/// Takes a file that must not be there as long as its process lives, and waits for the gate in the query, if there is one.
+const ALONE: &str = "import atexit, journal, os
+path = os.path.join(journal.STATE, 'alone')
+try:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+except FileExistsError:
+    journal.note('two at once')
+atexit.register(os.unlink, path)
+
+
+def application(environ, start_response):
+    gate = environ['QUERY_STRING']
+    if gate:
+        journal.note('begun %s in %d' % (gate, os.getpid()))
+        journal.wait_for_gate(gate)
+    start_response('200 OK', [('X-Child', environ['mod_wsgi.server_pid'])])
+    return [b'%d' % os.getpid()]
+";
+
+fn alone(options: &str) -> Site {
+    site(&format!(
+        "Include @ROOT@/groups.conf\nWSGIImportScript @APPS@/g.py process-group=one application-group=%{{GLOBAL}}"
+    ))
+    .file("apps/g.py", ALONE)
+    .file("groups.conf", group(options))
+}
+
+fn group(options: &str) -> String {
+    format!("WSGIDaemonProcess one python-path=@APPS@ {options}\n")
+}
+
+fn assert_alone(httpd: &Httpd) {
+    assert!(!httpd.journal().iter().any(|line| line.contains("two at once")), "{:?}", httpd.journal());
+}
+
+/// Asks all the time until `during` is done; every answer must be right, and how many were.
+fn under_load(httpd: &Httpd, during: impl FnOnce()) -> usize {
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let is_over = || over.load(std::sync::atomic::Ordering::Relaxed);
+            stress::hammer_until(httpd.port(), "/one", 3, is_over, |answer| answer.status == 200)
+        });
+        during();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let (right, wrong) = client.join().unwrap();
+        assert!(wrong.is_empty(), "{} of {} failed, first {:?}", wrong.len(), right + wrong.len(), wrong.first());
+        right
+    })
+}
+
+#[test]
+fn a_group_of_one_process_is_handed_over_and_never_has_two() {
+    let httpd = alone("").start();
+    httpd.tolerate_text("AH");
+    let right = under_load(&httpd, || {
+        for round in 0..5 {
+            let (mut connection, old) = begin(&httpd, "one", &format!("gate{round}"));
+            httpd.graceful();
+            httpd.open_gate(&format!("gate{round}"));
+            connection.read_response("GET").expect_body(old.to_string().as_bytes());
+            wait::until_true("another process", || pid(&httpd, "one") != old && !census::is_running(old));
+        }
+    });
+    assert!(right > 5, "{right}");
+    assert_alone(&httpd);
+    wait::until_true("one generation", || supervisors(&httpd).len() == 1);
+}
+
+#[test]
+fn requests_of_old_children_reach_the_process_of_the_new_generation() {
+    let httpd = alone("").start();
+    let old = pid(&httpd, "one");
+    let request = httpd.request("GET", "/one").bytes();
+    let (first, rest) = request.split_at(10);
+    let children = || httpd.children().into_iter().filter(|child| census::connections(*child) > 0).collect::<Vec<_>>();
+    wait::until_true("no connection", || children().is_empty());
+    let mut late = httpd.connect();
+    late.send(first);
+    wait::until_true("a child that has the connection", || children().len() == 1);
+    let child = children()[0];
+    httpd.graceful();
+    wait::until_true("the end of the old process", || !census::is_running(old));
+    let new = pid(&httpd, "one");
+    late.send(rest);
+    let answer = late.read_response("GET");
+    answer.expect_body(new.to_string().as_bytes());
+    assert_eq!(answer.header("X-Child"), Some(child.to_string().as_str()));
+    assert_alone(&httpd);
+}
+
+#[test]
+fn a_change_of_threads_keeps_what_generations_share() {
+    let httpd = alone("threads=15").start();
+    httpd.tolerate_text("AH");
+    for threads in [3, 40, 1, 15] {
+        let (mut connection, old) = begin(&httpd, "one", &format!("gate{threads}"));
+        httpd.rewrite("groups.conf", &group(&format!("threads={threads}")));
+        httpd.graceful();
+        httpd.open_gate(&format!("gate{threads}"));
+        connection.read_response("GET").expect_body(old.to_string().as_bytes());
+        wait::until_true("another process", || pid(&httpd, "one") != old);
+    }
+    assert_alone(&httpd);
+}
+
+#[test]
+fn a_group_that_is_gone_serves_its_old_children_and_comes_back() {
+    let httpd = alone("").start();
+    let old = pid(&httpd, "one");
+    let (mut child, _) = begin(&httpd, "embedded", "child");
+    httpd.rewrite("groups.conf", &group("").replace(" one ", " other "));
+    httpd.tolerate(event::GROUP_UNRESOLVED);
+    httpd.graceful();
+    wait::until_true("the end of the idle process", || !census::is_running(old));
+    httpd.expect(event::GROUP_UNKNOWN);
+    httpd.get("/one").expect(500);
+    httpd.get("/other").expect(200);
+    httpd.rewrite("groups.conf", &group(""));
+    httpd.graceful();
+    httpd.get("/one").expect(200);
+    httpd.open_gate("child");
+    child.read_response("GET").expect(200);
+    wait::until_true("one generation", || supervisors(&httpd).len() == 1);
+}
+
+#[test]
+fn a_supervisor_that_is_killed_during_the_hand_over_leaves_one_process() {
+    let httpd = alone("").start();
+    httpd.tolerate_text("AH").tolerate(event::SUPERVISOR_LOST).tolerate(event::WORKER_LOST);
+    for (gate, victim) in [("a", 0), ("b", 1)] {
+        let (mut connection, old) = begin(&httpd, "one", gate);
+        httpd.graceful();
+        wait::until_true("two generations", || supervisors(&httpd).len() == 2);
+        let parent = census::parent(old).unwrap();
+        let mut both = supervisors(&httpd);
+        both.sort_by_key(|pid| *pid != parent);
+        harness::server::send_signal(both[victim], "KILL");
+        httpd.open_gate(gate);
+        connection.read_response("GET").expect_body(old.to_string().as_bytes());
+        wait::until_true("another process", || pid(&httpd, "one") != old && !census::is_running(old));
+        wait::until_true("one generation", || supervisors(&httpd).len() == 1);
+    }
+    assert_alone(&httpd);
+}
+
+#[test]
+fn when_httpd_is_killed_during_a_hand_over_nothing_is_left() {
+    let mut httpd = alone("").start();
+    httpd.tolerate(event::WORKER_LOST).tolerate(event::SHUTDOWN_OVERDUE);
+    let (_connection, old) = begin(&httpd, "one", "never");
+    httpd.graceful();
+    let supervisors = supervisors(&httpd);
+    assert_eq!(supervisors.len(), 2);
+    httpd.kill_parent();
+    wait::until_true("the end", || !supervisors.iter().chain([&old]).any(|pid| census::is_running(*pid)));
+}
+
+#[test]
+fn a_service_is_handed_over_and_never_runs_twice() {
+    let service = "import atexit, journal, os, time\npath = os.path.join(journal.STATE, 'service')\ntry:\n    os.close(os.open(path, os.O_CREAT | os.O_EXCL))\nexcept FileExistsError:\n    journal.note('two at once')\natexit.register(os.unlink, path)\njournal.note('service %d' % os.getpid())\nwhile True:\n    time.sleep(60)\n";
+    let httpd = site("WSGIDaemonProcess service threads=0 python-path=@APPS@\nWSGIDaemonProcess one processes=2 python-path=@APPS@\nWSGIImportScript @APPS@/s.py process-group=service application-group=%{GLOBAL}")
+        .file("apps/s.py", service)
+        .start();
+    httpd.tolerate_text("AH");
+    let services = || httpd.journal().iter().filter(|line| line.contains("service ")).count();
+    for round in 1..4 {
+        wait::until_true("the service", || services() == round);
+        // Old children do not hold it up.
+        let (mut connection, _) = begin(&httpd, "one", &format!("gate{round}"));
+        httpd.graceful();
+        wait::until_true("the service of the new generation", || services() == round + 1);
+        httpd.open_gate(&format!("gate{round}"));
+        connection.read_response("GET").expect(200);
+    }
+    assert_alone(&httpd);
+}
+
+#[test]
+fn a_restart_never_has_two_either() {
+    let httpd = alone("").start();
+    httpd.tolerate_text("AH");
+    for _ in 0..3 {
+        let old = pid(&httpd, "one");
+        httpd.restart();
+        wait::until_true("another process", || pid(&httpd, "one") != old && !census::is_running(old));
+    }
+    assert_alone(&httpd);
 }

@@ -17,24 +17,38 @@ const NAP: Duration = Duration::from_millis(100);
 /// How often a request that waits looks after its client, and after children that died unseen.
 const GLANCE: Duration = Duration::from_millis(500);
 
-/// What this child knows of its generation's board.
+/// What this child knows of its generation's boards.
 #[derive(Debug)]
 struct Desk {
-    board: Board<'static>,
-    /// Who this process is, and after how many forks it was that.
-    holder: Mutex<Option<(Holder, u32)>>,
+    counters: Vec<Counter>,
     /// How many requests may wait before they wait for a shorter time.
     crowd: usize,
+}
+
+/// One board.
+#[derive(Debug)]
+struct Counter {
+    board: Board<'static>,
+    /// Who this process is there, and after how many forks it was that.
+    holder: Mutex<Option<(Holder, u32)>>,
 }
 
 static DESK: OnceLock<Desk> = OnceLock::new();
 
 /// In a child that has just been forked: takes part in admission.
-pub fn join(board: Board<'static>, crowd: usize) {
-    let _this_process_has_one = DESK.set(Desk { board, holder: Mutex::new(None), crowd });
+pub fn join(boards: Vec<Board<'static>>, crowd: usize) {
+    let counters = boards.into_iter().map(|board| Counter { board, holder: Mutex::new(None) }).collect();
+    let _this_process_has_one = DESK.set(Desk { counters, crowd });
 }
 
 impl Desk {
+    /// How many requests wait on all boards together.
+    fn waiting(&self) -> usize {
+        self.counters.iter().map(|counter| counter.board.waiting()).sum()
+    }
+}
+
+impl Counter {
     fn holder(&self) -> Option<Holder> {
         let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
         let forks = unix::callback::forks();
@@ -140,17 +154,18 @@ pub fn admit(
 ) -> Result<Admitted, Rejection> {
     let unavailable = |reason: &str| Rejection::Unavailable(reason.to_owned());
     let desk = DESK.get().ok_or_else(|| unavailable("its processes were not started"))?;
-    let group = desk.board.groups().get(channel.number).ok_or_else(|| unavailable("it is not on the board"))?;
+    let counter = desk.counters.get(channel.board).ok_or_else(|| unavailable("it is on no board"))?;
+    let group = counter.board.groups().get(channel.number).ok_or_else(|| unavailable("it is not on the board"))?;
     if channel.threads == 0 {
         return Err(unavailable("it serves no requests (threads=0)"));
     }
-    let holder = desk.holder().ok_or_else(|| unavailable("httpd has too many child processes"))?;
+    let holder = counter.holder().ok_or_else(|| unavailable("httpd has too many child processes"))?;
     if group.queue.length() == 0
         && let Some(admitted) = enter(group, holder).ok().flatten()
     {
         return Ok(admitted);
     }
-    queue(desk, group, holder, channel, patience, client_has_left)
+    queue(desk, (counter, group, holder), channel, patience, client_has_left)
 }
 
 /// A thread, or `None` if all are taken, or why none can be free.
@@ -170,14 +185,13 @@ struct Missing;
 
 fn queue(
     desk: &Desk,
-    group: &'static Group<'static>,
-    holder: Holder,
+    (counter, group, holder): (&Counter, &'static Group<'static>, Holder),
     channel: &Channel,
     patience: &Patience,
     client_has_left: &dyn Fn() -> bool,
 ) -> Result<Admitted, Rejection> {
     let before = group.queue.length();
-    let crowded = before >= channel.backlog || desk.board.waiting() >= desk.crowd;
+    let crowded = before >= channel.backlog || desk.waiting() >= desk.crowd;
     if crowded && channel.queue_timeout.is_some() {
         return Err(Rejection::Crowded(before));
     }
@@ -207,7 +221,7 @@ fn queue(
                 return Err(Rejection::ClientGone);
             }
             if waiting.is_first() {
-                desk.sweep();
+                counter.sweep();
             }
         }
         match bell {

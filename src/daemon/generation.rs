@@ -3,7 +3,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Channel, INHERITED, Inherited, Pool as Connections, plan};
+use super::estate::{Estate, Memory, Sockets, places};
+use super::{Channel, INHERITED, Inherited, plan};
 use crate::apache::client::Slowness;
 use crate::apache::log;
 use crate::apache::pool::Pool;
@@ -11,22 +12,19 @@ use crate::apache::process::{self, End, Parent};
 use crate::apache::server::Server;
 use crate::config::ServerConfig;
 use crate::embedded;
-use model::admission::{Board, Shape};
 use model::daemon::{Group, GroupOptions};
 use model::directive::Origin;
 use model::event::Event;
-use model::launch::{Plan, order};
+use model::launch::{self, Plan, order};
 use model::supervision::SLACK;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use unix::program::Answer;
-use unix::shared::{Shared, create, pid_of, ring};
 
 /// A supervisor that lives less than this has failed to start.
 const SOON: Duration = Duration::from_secs(1);
@@ -38,11 +36,15 @@ const ACKNOWLEDGEMENT: Duration = Duration::from_secs(2);
 const ROOM: usize = 8 << 20;
 /// How many generations may be old and still have workers.
 const OLD: usize = 3;
-/// How many requests may wait in order for each group.
-const QUEUE: (usize, usize) = (16, 4096);
-
 /// The generations whose children may still be there; the last one is the present one unless the configuration is being read.
 static GENERATIONS: Mutex<Vec<Generation>> = Mutex::new(Vec::new());
+
+/// What the generation had that was the present one, while the configuration is being read.
+static LEFT: Mutex<Vec<Arc<Estate>>> = Mutex::new(Vec::new());
+
+fn left() -> MutexGuard<'static, Vec<Arc<Estate>>> {
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn generations() -> MutexGuard<'static, Vec<Generation>> {
     GENERATIONS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -59,10 +61,10 @@ struct Generation {
     /// The plan, sealed.
     description: OwnedFd,
     runtime: OwnedFd,
-    board: OwnedFd,
-    words: Shared,
-    shape: Shape,
-    listeners: Vec<OwnedFd>,
+    memory: Arc<Memory>,
+    sockets: Vec<Arc<Sockets>>,
+    /// What it shares with other generations.
+    estates: Vec<Arc<Estate>>,
     logs: Vec<OwnedFd>,
     /// The end of the pipe that the supervisor watches.
     alive: OwnedFd,
@@ -84,6 +86,7 @@ struct Generation {
 /// In the parent, when the configuration is complete: opens the groups' sockets and starts their supervisor.
 pub fn start(parent: Parent, pool: Pool<'_>, main: Server<'_>) {
     begin(parent, pool, main);
+    left().clear();
     retire(&mut generations());
 }
 
@@ -100,6 +103,7 @@ fn begin(parent: Parent, pool: Pool<'_>, main: Server<'_>) {
     pool.on_clear(stop);
     let launched = open(parent, pool, main, &groups).and_then(|(inherited, mut generation)| {
         generation.start_supervisor()?;
+        generation.estates.iter().for_each(|estate| estate.hand_over(generation.number));
         process::watch(parent, main, generation.pid, supervisor_ended);
         Ok((inherited, generation))
     });
@@ -131,25 +135,6 @@ fn implicit() -> Group {
     Group { name: String::new(), options: GroupOptions::default(), origin: Origin { file: "httpd".into(), line: 0 } }
 }
 
-/// The sockets of one group.
-struct Opened {
-    listeners: Vec<OwnedFd>,
-    processes: Vec<(OwnedFd, Connections)>,
-}
-
-/// Opens a socket for each process of a group, and for the one that may start beside them to replace one.
-fn open_sockets(directory: &Path, options: &GroupOptions) -> io::Result<Opened> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let mut opened = Opened { listeners: Vec::new(), processes: Vec::new() };
-    for _ in 0..options.processes().0 + u32::from(!options.is_exclusive()) {
-        let name = format!("wsgi.{}.{}.sock", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let listening = unix::channel::listen_in(directory, &name, options.listen_backlog().0)?;
-        opened.listeners.push(listening.listener);
-        opened.processes.push((listening.address, Connections::default()));
-    }
-    Ok(opened)
-}
-
 fn slowness(options: &GroupOptions) -> Slowness {
     let times = [options.response_socket_timeout().0, options.socket_timeout().0];
     let room = Some(options.response_buffer_size().0).filter(|size| *size > 0);
@@ -159,66 +144,107 @@ fn slowness(options: &GroupOptions) -> Slowness {
     }
 }
 
+/// What the group had in an earlier generation.
+fn earlier(name: &str) -> Option<Arc<Estate>> {
+    let (left, generations) = (left(), generations());
+    let mut estates = left.iter().chain(generations.iter().rev().flat_map(|generation| &generation.estates));
+    estates.find(|estate| estate.name == name).cloned()
+}
+
+/// What the parts of a generation are put together from.
+#[derive(Default)]
+struct Draft {
+    channels: HashMap<String, Arc<Channel>>,
+    /// The board of the groups that have none of their own is the first.
+    boards: Vec<Arc<Memory>>,
+    sockets: Vec<Arc<Sockets>>,
+    estates: Vec<Arc<Estate>>,
+    logs: Vec<OwnedFd>,
+    planned: Vec<launch::Group>,
+}
+
+impl Draft {
+    /// Opens a group's sockets, or takes them over, and plans it.
+    fn add(&mut self, main: Server<'_>, group: &Group, directory: &Path, place: usize) -> io::Result<()> {
+        let options = &group.options;
+        let mut shared = None;
+        let (sockets, board, number) = if options.is_exclusive() {
+            let estate = Estate::of(&group.name, options, earlier(&group.name).as_ref(), directory)?;
+            shared = Some(estate.part(process::generation()));
+            self.boards.push(estate.memory.clone());
+            self.estates.push(estate.clone());
+            (estate.sockets.clone(), self.boards.len() - 1, 0)
+        } else {
+            (Arc::new(Sockets::open(directory, options)?), 0, place)
+        };
+        let log = plan::log_of(main, &group.name).and_then(|log| unix::descriptor::duplicate(log).ok());
+        self.planned.push(plan::group(main, group, &sockets, log.as_ref().map(AsRawFd::as_raw_fd), shared));
+        self.logs.extend(log);
+        self.sockets.push(sockets.clone());
+        self.channels.insert(group.name.clone(), Arc::new(channel(options, sockets, (board, number))));
+        Ok(())
+    }
+}
+
+fn channel(options: &GroupOptions, sockets: Arc<Sockets>, (board, number): (usize, usize)) -> Channel {
+    let limit = |time: Duration| Some(time).filter(|time| !time.is_zero());
+    Channel {
+        board,
+        number,
+        pools: sockets.addresses.iter().map(|_| Default::default()).collect(),
+        sockets,
+        owner: plan::owner(options),
+        root: options.chroot.as_ref().map(|root| root.0.clone()),
+        threads: options.threads().0,
+        backlog: usize::try_from(options.listen_backlog().0).unwrap_or(usize::MAX),
+        connect_timeout: options.connect_timeout().0,
+        queue_timeout: limit(options.queue_timeout().0),
+        socket_timeout: limit(options.socket_timeout().0),
+        send_buffer: usize::try_from(options.send_buffer_size().0).unwrap_or(0),
+        slowness: slowness(options),
+    }
+}
+
+/// The board of the groups that share nothing with other generations.
+fn common_board(groups: &[Group]) -> io::Result<Arc<Memory>> {
+    let common = groups.iter().map(|group| &group.options).filter(|options| !options.is_exclusive());
+    let threads = |options: &GroupOptions| usize::try_from(options.threads().0).unwrap_or(0);
+    Ok(Arc::new(Memory::new(common.map(|options| (places(options), threads(options))).collect())?))
+}
+
 /// Opens the groups' sockets and writes the plan.
 fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> io::Result<(Inherited, Generation)> {
     let runtime = embedded::runtime_descriptor().ok_or_else(|| io::Error::other("its files are not installed"))?;
     let directory = plan::socket_directory(parent, pool, main)?;
     let number = process::generation();
-    let (mut channels, mut listeners, mut logs, mut planned) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut divisions = Vec::new();
-    for (place, group) in groups.iter().enumerate() {
-        let options = &group.options;
-        let opened = open_sockets(&directory, options)?;
-        let key = unix::program::secret()?;
-        let numbers = opened.listeners.iter().map(AsRawFd::as_raw_fd).collect();
-        let log = plan::log_of(main, &group.name).and_then(|log| unix::descriptor::duplicate(log).ok());
-        planned.push(plan::group(main, group, numbers, log.as_ref().map(AsRawFd::as_raw_fd), key));
-        logs.extend(log);
-        listeners.extend(opened.listeners);
-        divisions.push((opened.processes.len(), usize::try_from(options.threads().0).unwrap_or(0)));
-        let limit = |time: Duration| Some(time).filter(|time| !time.is_zero());
-        let channel = Channel {
-            number: place,
-            processes: opened.processes,
-            key,
-            owner: plan::owner(options),
-            root: options.chroot.as_ref().map(|root| root.0.clone()),
-            threads: options.threads().0,
-            backlog: usize::try_from(options.listen_backlog().0).unwrap_or(usize::MAX),
-            connect_timeout: options.connect_timeout().0,
-            queue_timeout: limit(options.queue_timeout().0),
-            socket_timeout: limit(options.socket_timeout().0),
-            send_buffer: usize::try_from(options.send_buffer_size().0).unwrap_or(0),
-            slowness: slowness(options),
-        };
-        channels.insert(group.name.clone(), Arc::new(channel));
+    let memory = common_board(groups)?;
+    let mut draft = Draft { boards: vec![memory.clone()], ..Draft::default() };
+    let mut common = 0;
+    for group in groups {
+        draft.add(main, group, &directory, common)?;
+        common += usize::from(!group.options.is_exclusive());
     }
+    let Draft { channels, boards, sockets, estates, logs, planned } = draft;
     let patience = planned.iter().map(|group| group.shutdown_timeout).max().unwrap_or(0);
-    let shape = shape(divisions);
-    let board = create("mod_wsgi_rs board", shape.length())?;
-    let words = Shared::map(&board, shape.length())?;
-    Board::new(words.words(), &shape).ok_or_else(|| io::Error::other("the board is too small"))?.clear();
     let plan = Plan {
         build_id: model::BUILD_ID.to_owned(),
         generation: number,
         runtime: runtime.as_raw_fd(),
         privileged: unix::accounts::is_root(),
-        board: board.as_raw_fd(),
-        shape: shape.clone(),
+        board: memory.file.as_raw_fd(),
+        shape: memory.shape.clone(),
         groups: planned,
     };
     let (alive, keeper) = unix::program::pipe()?;
-    let copy = board.try_clone()?;
     let generation = Generation {
         number,
         is_present: true,
         order: None,
         description: unix::program::sealed("mod_wsgi_rs plan", &serde_json::to_vec(&plan)?)?,
         runtime,
-        board,
-        words,
-        shape: shape.clone(),
-        listeners,
+        memory,
+        sockets,
+        estates,
         logs,
         alive,
         keeper: Some(keeper),
@@ -229,16 +255,7 @@ fn open(parent: Parent, pool: Pool<'_>, main: Server<'_>, groups: &[Group]) -> i
         patience: Duration::from_millis(patience) + 2 * SLACK,
         user: if unix::accounts::is_root() { process::user().0 } else { unix::accounts::own().0 },
     };
-    Ok((Inherited { channels, board: copy, shape }, generation))
-}
-
-/// A board with rows for twice the children that there may be: old ones leave slowly.
-fn shape(groups: Vec<(usize, usize)>) -> Shape {
-    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let children = number(process::process_limit()).clamp(1, 1 << 16);
-    let (least, most) = QUEUE;
-    let requests = number(process::maximum_processes().saturating_mul(process::threads_per_process()));
-    Shape { rows: 2 * children, queue: requests.clamp(least, most).next_power_of_two(), groups }
+    Ok((Inherited { channels, boards }, generation))
 }
 
 impl Generation {
@@ -262,7 +279,10 @@ impl Generation {
         let told = [&self.description, &acknowledge, &self.alive];
         let told_as = told.iter().map(|descriptor| descriptor.as_raw_fd().to_string());
         let arguments: Vec<_> = told_as.chain([plan::LOG_LEVEL.to_string(), self.user.to_string()]).collect();
-        let inherited = told.into_iter().chain([&self.runtime, &self.board]).chain(&self.listeners).chain(&self.logs);
+        let shared = self.estates.iter().flat_map(|estate| estate.descriptors());
+        let listeners = self.sockets.iter().flat_map(|sockets| &sockets.listeners);
+        let inherited = told.into_iter().chain([&self.runtime, &self.memory.file]).chain(&self.logs);
+        let inherited = inherited.chain(listeners).chain(shared);
         let program = PathBuf::from(format!("/proc/self/fd/{}/wsgi-supervisor", self.runtime.as_raw_fd()));
         self.pid = unix::program::start(&program, &arguments, inherited.map(AsRawFd::as_raw_fd).collect())?;
         self.started = Instant::now();
@@ -316,9 +336,8 @@ pub fn child_ended(_parent: Parent, pid: u32, number: u32) {
         if generation.number == number {
             generation.children = generation.children.saturating_sub(1);
         }
-        if let Some(board) = Board::new(generation.words.words(), &generation.shape) {
-            board.forget(|name| pid_of(name) == pid).into_iter().for_each(ring);
-        }
+        generation.memory.forget(pid);
+        generation.estates.iter().for_each(|estate| estate.memory.forget(pid));
     }
     end_deserted(&mut generations);
 }
@@ -341,6 +360,9 @@ fn stop() {
     *INHERITED.write().unwrap_or_else(PoisonError::into_inner) = None;
     let mut generations = generations();
     for generation in generations.iter_mut() {
+        if generation.is_present && !process::is_ending() {
+            *left() = generation.estates.clone();
+        }
         (generation.is_present, generation.keeper) = (false, None);
     }
     if !process::is_ending() {

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::estate::Sockets;
 use super::root;
 use crate::apache::log;
 use crate::apache::pool::Pool;
@@ -15,11 +16,11 @@ use model::configuration::files::identity;
 use model::daemon::{Group, GroupOptions, Owner};
 use model::directive::value::HashSeed;
 use model::event::Level;
-use model::launch::{self, Limits, ProcessSettings, Worker};
+use model::launch::{self, Limits, ProcessSettings, SharedPart, Worker};
 use model::settings::ServerSettings;
 use model::wire::KEY_LENGTH;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,9 +62,9 @@ pub fn log_of(main: Server<'_>, group: &str) -> Option<RawFd> {
 pub fn group(
     main: Server<'_>,
     group: &Group,
-    listeners: Vec<RawFd>,
+    sockets: &Sockets,
     log: Option<RawFd>,
-    key: [u8; KEY_LENGTH],
+    shared: Option<SharedPart>,
 ) -> launch::Group {
     let silent = ServerConfig::default();
     let config = ServerConfig::of(&main).unwrap_or(&silent);
@@ -76,7 +77,7 @@ pub fn group(
         name: group.name.clone(),
         origin: group.origin.to_string(),
         processes: usize::try_from(options.processes().0).unwrap_or(1),
-        listeners,
+        listeners: sockets.listeners.iter().map(AsRawFd::as_raw_fd).collect(),
         log,
         log_level: log::server_level(&server_of(main, &group.name)),
         identity: identity(Some(group), &Machine),
@@ -87,7 +88,8 @@ pub fn group(
         graceful_timeout: milliseconds(options.graceful_timeout().0),
         exclusive: options.is_exclusive(),
         startup_timeout: milliseconds(options.startup_timeout().0),
-        worker: worker(main, group, config, key),
+        shared,
+        worker: worker(main, group, config, sockets.key),
     }
 }
 

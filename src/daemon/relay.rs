@@ -190,7 +190,7 @@ impl Relay<'_, '_> {
     fn run(&mut self, channel: &Channel, call: &Call<'_>) -> Result<Attempt, Lost> {
         let hello = ToWorker::Hello {
             build_id: model::BUILD_ID.as_bytes(),
-            key: channel.key,
+            key: channel.sockets.key,
             incarnation: self.admitted.seat.incarnation,
         };
         let frames = [hello, ToWorker::Call(call.clone())];

@@ -34,7 +34,7 @@ pub struct Shape {
     pub rows: usize,
     /// How many requests may wait in order for each group; a power of two.
     pub queue: usize,
-    /// Processes and threads of each group.
+    /// Of each group: processes, and the most threads that one may ever have.
     pub groups: Vec<(usize, usize)>,
 }
 
@@ -47,7 +47,7 @@ impl Shape {
     }
 
     fn group_length(&self, processes: usize, threads: usize) -> usize {
-        queue::length(self.queue) + notice::LENGTH + processes * place::length(threads)
+        queue::length(self.queue) + notice::LENGTH + LINE + processes * place::length(threads)
     }
 
     fn is_sound(&self) -> bool {
@@ -79,6 +79,7 @@ pub struct Group<'m> {
     /// Its processes.
     pub places: Vec<Place<'m>>,
     notice: notice::Notice<'m>,
+    owner: &'m Word,
 }
 
 /// What became of an attempt to enter a group.
@@ -160,11 +161,13 @@ impl<'m> Group<'m> {
     fn new(words: &'m [Word], queue: usize, processes: usize, threads: usize) -> Option<Self> {
         let (of_queue, rest) = words.split_at_checked(queue::length(queue))?;
         let (notice, rest) = rest.split_at_checked(notice::LENGTH)?;
+        let (owner, rest) = rest.split_at_checked(LINE)?;
         let places = rest.chunks_exact(place::length(threads)).take(processes).map(|words| Place::new(words, threads));
         Some(Self {
             queue: Queue::new(of_queue, queue)?,
             places: places.collect::<Option<_>>()?,
             notice: notice::Notice::new(notice)?,
+            owner: owner.first()?,
         })
     }
 
@@ -215,6 +218,17 @@ impl<'m> Group<'m> {
     /// Says why the group cannot work; empty when it can.
     pub fn set_failure(&self, reason: &str) {
         self.notice.write(reason);
+    }
+
+    /// httpd's parent says whose supervisor may start processes, of those who share the board.
+    pub fn set_owner(&self, owner: u64) {
+        self.owner.store(owner, Ordering::SeqCst);
+    }
+
+    /// Whose supervisor may start processes.
+    #[must_use]
+    pub fn owner(&self) -> u64 {
+        self.owner.load(Ordering::SeqCst)
     }
 
     /// Why the group cannot work.

@@ -18,7 +18,7 @@ fn words() -> Arc<Vec<Word>> {
     let board = Board::new(&words, &shape).unwrap();
     board.clear();
     let place = &board.groups()[0].places[0];
-    place.set(State::Ready, place.begin());
+    place.set(State::Ready, place.begin(9));
     Arc::new(words)
 }
 

@@ -17,7 +17,7 @@ fn shape(processes: usize, threads: usize) -> Shape {
 
 fn start(board: &Board<'_>, place: usize) -> Incarnation {
     let place = &board.groups()[0].places[place];
-    let incarnation = place.begin();
+    let incarnation = place.begin(9);
     place.set(State::Ready, incarnation);
     incarnation
 }
@@ -45,7 +45,7 @@ fn requests_go_to_the_process_with_the_fewest_and_never_exceed_its_threads() {
     let board = Board::new(&words, &shape).unwrap();
     let (child, group) = (board.enlist(77).unwrap(), &board.groups()[0]);
     assert!(matches!(group.enter(child), Entry::Absent));
-    let _ = group.places[0].begin();
+    let _ = group.places[0].begin(9);
     assert!(matches!(group.enter(child), Entry::Starting));
     start(&board, 0);
     start(&board, 1);
@@ -90,7 +90,7 @@ fn endings_are_forgotten_when_others_follow() {
     let place = &board.groups()[0].places[0];
     let incarnations: Vec<_> = (0..9)
         .map(|status| {
-            let incarnation = place.begin();
+            let incarnation = place.begin(9);
             place.name(100);
             place.end(incarnation, Ending { how: How::Status(status), pid: place.pid(), seconds: 1 });
             incarnation

@@ -31,7 +31,7 @@ pub struct Plan {
     pub privileged: bool,
     /// The memory file of the generation's [`Board`](crate::admission::Board): a descriptor that the supervisor inherits.
     pub board: i32,
-    /// How the board is divided.
+    /// How the board is divided: it has the groups that have none of their own.
     pub shape: Shape,
     /// The groups, in the order of the board.
     pub groups: Vec<Group>,
@@ -69,8 +69,23 @@ pub struct Group {
     pub exclusive: bool,
     /// How long a worker may take from its start until it is ready, in milliseconds; 0 is for ever.
     pub startup_timeout: u64,
+    /// What it shares with the same group of other generations.
+    pub shared: Option<SharedPart>,
     /// What the worker gets.
     pub worker: Worker,
+}
+
+/// What generations hand on to each other: never do two of them have a process in the same place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SharedPart {
+    /// The memory file of a board with this group only: a descriptor that the supervisor inherits.
+    pub board: i32,
+    /// How that is divided.
+    pub shape: Shape,
+    /// Of each place, the file whose lock belongs to the process there: descriptors that the supervisor inherits.
+    pub locks: Vec<i32>,
+    /// What the board's owner is called while it is this generation.
+    pub owner: u64,
 }
 
 /// Attributes of a process that the supervisor's child sets before it becomes the interpreter.
@@ -223,7 +238,8 @@ pub mod order {
 ///
 /// 1. The worker makes itself unreadable for other processes (`PR_SET_DUMPABLE`) and says [`control::HELLO`], followed by its
 ///    build id.
-/// 2. The supervisor answers [`control::SETTINGS`], followed by a [`Worker`] as JSON, with the listener's descriptor. Only if they
+/// 2. The supervisor answers [`control::SETTINGS`], followed by a [`Worker`] as JSON, with the descriptors of
+///    the listener and, in an exclusive group, of the lock that it holds as long as it lives. Only if they
 ///    say so does the worker become readable again.
 /// 3. The worker says [`control::READY`] when it accepts requests, or [`control::FAILED`], followed by the reason, and ends.
 /// 4. The worker may say [`control::TIRED`], followed by the reason: it wants to be replaced, and goes on until it is told to end.

@@ -8,7 +8,7 @@ use crate::supervisor::{MESSAGES, Supervisor, TURN};
 use crate::worker::{Said, Trouble, Worker};
 use model::admission::{How, State};
 use model::event::{Event, Level};
-use model::launch::{self, Patience, control};
+use model::launch::{self, Patience};
 use model::supervision::{AT_ONCE, Moment, Why};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -26,14 +26,21 @@ impl Supervisor {
         Some((seat, running))
     }
 
-    /// Starts a worker.
+    /// Starts a worker, if nobody else has its place.
     pub(crate) fn start(&mut self, number: usize) {
         let now = self.now();
+        let kitchen = self.kitchen;
+        let Some((seat, running)) = self.at(number) else { return };
+        let taken = if running.is_owner() { seat.take() } else { Ok(false) };
+        match taken {
+            Ok(true) => {}
+            Ok(false) => return running.roster.blocked(seat.place, now),
+            Err(error) => return self.not_started(number, format!("the lock of its place: {error}")),
+        }
         let Some(seat) = self.seats.get_mut(number) else { return };
         let Some(running) = self.groups.get_mut(seat.group) else { return };
-        let kitchen = self.kitchen;
         let launch = running.launch.get_or_insert_with(|| recipe(&running.group, kitchen));
-        let incarnation = seat.begin();
+        let incarnation = seat.begin(running.group.worker.threads);
         let memory = MemoryKills::now();
         match spawn(launch, self.runtime.as_fd(), &mut self.copies) {
             Ok(spawned) => {
@@ -43,15 +50,20 @@ impl Supervisor {
                 seat.settle(worker);
             }
             Err(error) => {
-                let delay = running.roster.ended(seat.place, now, None).unwrap_or_default();
-                let fix = "see what limits processes and descriptors";
-                let reason = self.unstartable(number, None, error.to_string(), fix.to_owned());
-                self.fail(number, &reason);
-                let Some(seat) = self.seats.get(number) else { return };
                 seat.vacate(incarnation);
-                self.journal.line(seat.group, None, Level::Info, &format!("the next try is in {delay:?}"));
+                seat.give_back();
+                self.not_started(number, error.to_string());
             }
         }
+    }
+
+    fn not_started(&mut self, number: usize, problem: String) {
+        let now = self.now();
+        let Some((seat, running)) = self.at(number) else { return };
+        let (group, delay) = (seat.group, running.roster.ended(seat.place, now, None).unwrap_or_default());
+        let reason = self.unstartable(number, None, problem, "see what limits processes and descriptors".to_owned());
+        self.fail(number, &reason);
+        self.journal.line(group, None, Level::Info, &format!("the next try is in {delay:?}"));
     }
 
     /// Tells a worker to end.
@@ -197,7 +209,7 @@ impl Supervisor {
         let (Some(worker), Some(running)) = (&mut seat.worker, self.groups.get(seat.group)) else { return };
         let settings = launch::Worker { incarnation: worker.incarnation, ..running.group.worker.clone() };
         let told = serde_json::to_vec(&settings).map_err(|error| error.to_string());
-        let told = told.and_then(|text| worker.tell(control::SETTINGS, &text, Some(&seat.listener)));
+        let told = told.and_then(|text| seat.instruct(&text));
         if let Err(problem) = told {
             let process_group = running.group.name.clone();
             self.condemn(number, KILLED);
@@ -288,8 +300,9 @@ impl Supervisor {
             let reason = worker.reason.clone().unwrap_or_else(|| format!("a worker could not start: {text}"));
             self.fail(number, &reason);
         }
-        let Some(seat) = self.seats.get(number) else { return };
+        let Some(seat) = self.seats.get_mut(number) else { return };
         seat.end(worker.incarnation, ending);
+        seat.give_back();
         if let Some(running) = self.groups.get(seat.group) {
             running.wake();
         }

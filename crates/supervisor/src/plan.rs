@@ -4,7 +4,7 @@
 use crate::board;
 use crate::journal::Journal;
 use model::BUILD_ID;
-use model::admission::Board;
+use model::admission::Group;
 use model::event::Level;
 use model::launch::Plan;
 use std::fs::File;
@@ -24,8 +24,10 @@ pub struct Start {
     pub runtime: OwnedFd,
     /// The listener of each process of each group.
     pub listeners: Vec<Vec<OwnedFd>>,
-    /// The board of the generation.
-    pub board: Board<'static>,
+    /// The lock of each place of each group that has any.
+    pub locks: Vec<Vec<OwnedFd>>,
+    /// What the boards say about each group.
+    pub boards: Vec<Group<'static>>,
     /// Where lines go.
     pub journal: Journal,
     /// The user that httpd's children run as.
@@ -51,14 +53,19 @@ impl Start {
         let (file, acknowledgement, alive) = (take(plan)?, take(acknowledgement)?, take(alive)?);
         let plan = read(file)?;
         let runtime = copy(plan.runtime)?;
-        let board = board::open(&plan)?;
+        let boards = board::open(&plan)?;
         let listeners = plan.groups.iter().map(|group| group.listeners.iter().copied().map(copy).collect());
         let listeners = listeners.collect::<Result<Vec<Vec<_>>, _>>()?;
+        let locks = plan
+            .groups
+            .iter()
+            .map(|group| group.shared.iter().flat_map(|shared| &shared.locks).copied().map(copy).collect());
+        let locks = locks.collect::<Result<Vec<Vec<_>>, _>>()?;
         let journal = Journal::open(level, &plan.groups).map_err(|error| format!("standard error: {error}"))?;
-        let own = [&acknowledgement, &alive, &runtime].into_iter().chain(listeners.iter().flatten());
+        let own = [&acknowledgement, &alive, &runtime].into_iter().chain(listeners.iter().chain(&locks).flatten());
         let kept: Vec<_> = own.map(AsFd::as_fd).chain(journal.descriptors()).collect();
         children::keep_only(&kept);
-        Ok(Self { plan, acknowledgement, alive, runtime, listeners, board, journal, httpd })
+        Ok(Self { plan, acknowledgement, alive, runtime, listeners, locks, boards, journal, httpd })
     }
 }
 

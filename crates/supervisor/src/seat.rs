@@ -6,8 +6,10 @@ use crate::worker::Worker;
 use model::admission::{self, Ending, How, Incarnation, State};
 use model::launch::{Group, Patience, control};
 use model::supervision::{Demand, Moment, Overlap, Roster, Terms, Work};
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
+use unix::descriptor;
 use unix::spawn::Launch;
 
 /// The end of a worker that did nothing wrong.
@@ -32,6 +34,17 @@ impl Running {
         Self { group, launch: None, roster, first, board }
     }
 
+    /// Whether this supervisor may start workers: of a group that generations share, only one has them.
+    pub fn is_owner(&self) -> bool {
+        self.group.shared.as_ref().is_none_or(|shared| shared.owner == self.board.owner())
+    }
+
+    /// How long requests may take when the group goes on in another generation, or ends.
+    pub fn graceful(&self) -> Patience {
+        let time = if self.group.worker.threads == 0 { 0 } else { self.group.graceful_timeout };
+        Patience(Some(Duration::from_millis(time)))
+    }
+
     /// Lets whoever waits for a worker look again.
     pub fn wake(&self) {
         wake(&self.board);
@@ -39,6 +52,9 @@ impl Running {
 
     /// In an old generation: sees whether requests need a worker that is not there, or do not need one that is.
     pub fn look(&mut self, now: Moment) {
+        if !self.is_owner() {
+            return self.roster.close(self.graceful());
+        }
         let Self { roster, board, .. } = self;
         let demand = if board.queue.first().is_some() { Demand::Waiting } else { Demand::None };
         let is_busy = |place: &admission::Place<'_>| place.load(place.state().1) > 0;
@@ -80,6 +96,10 @@ pub struct Seat {
     pub listener: OwnedFd,
     /// The present worker.
     pub worker: Option<Worker>,
+    /// The file whose lock its workers hold, if they must.
+    lock: Option<OwnedFd>,
+    /// The lock itself, from before the worker starts until its end is on the board: nobody else writes there meanwhile.
+    held: Option<OwnedFd>,
     board: admission::Place<'static>,
 }
 
@@ -88,12 +108,42 @@ impl Seat {
     pub fn new(group: usize, place: usize, listener: OwnedFd, board: admission::Place<'static>) -> Self {
         let (_, last) = board.state();
         board.set(State::Empty, last);
-        Self { group, place, listener, worker: None, board }
+        Self { group, place, listener, worker: None, lock: None, held: None, board }
+    }
+
+    /// A place that other supervisors may have a worker in, who say what the board says of it.
+    pub const fn shared(
+        (group, place): (usize, usize),
+        listener: OwnedFd,
+        lock: OwnedFd,
+        board: admission::Place<'static>,
+    ) -> Self {
+        Self { group, place, listener, worker: None, lock: Some(lock), held: None, board }
+    }
+
+    /// Takes the place for a worker of this supervisor. Whether nobody else has it.
+    pub fn take(&mut self) -> io::Result<bool> {
+        if let Some(lock) = &self.lock {
+            self.held = descriptor::try_lock(lock)?;
+            return Ok(self.held.is_some());
+        }
+        Ok(true)
+    }
+
+    /// Gives it back.
+    pub fn give_back(&mut self) {
+        self.held = None;
     }
 
     /// A worker is going to be started: which one.
-    pub fn begin(&self) -> Incarnation {
-        self.board.begin()
+    pub fn begin(&self, threads: u32) -> Incarnation {
+        self.board.begin(threads)
+    }
+
+    /// Gives the worker its settings, and what belongs to its place.
+    pub fn instruct(&mut self, settings: &[u8]) -> Result<(), String> {
+        let descriptors: Vec<_> = std::iter::once(&self.listener).chain(&self.held).map(AsFd::as_fd).collect();
+        self.worker.as_mut().map_or(Ok(()), |worker| worker.tell(control::SETTINGS, settings, &descriptors))
     }
 
     /// The worker could not be started.
@@ -114,7 +164,7 @@ impl Seat {
         worker.stopped = true;
         if !worker.is_silent() {
             // One that cannot be told sees the end of its socket.
-            let _ = worker.tell(control::STOP, &patience.to_bytes(), None);
+            let _ = worker.tell(control::STOP, &patience.to_bytes(), &[]);
         }
         // It has no settings, so nothing is lost.
         worker.is_silent()
@@ -144,12 +194,12 @@ mod tests {
         let words: Vec<_> = std::iter::repeat_with(|| Word::new(0)).take(shape.length()).collect();
         let board = Board::new(words.leak(), &shape).unwrap();
         let on_board = board.groups()[0].places[0].clone();
-        assert_eq!(on_board.begin(), 1);
+        assert_eq!(on_board.begin(2), 1);
         on_board.set(State::Ready, 1);
         let listener = std::fs::File::open("/dev/null").unwrap().into();
         let seat = Seat::new(0, 0, listener, on_board.clone());
         assert_eq!((on_board.state(), on_board.ending(1)), ((State::Empty, 1), None));
-        assert_eq!((seat.begin(), on_board.state()), (2, (State::Starting, 2)));
+        assert_eq!((seat.begin(2), on_board.state()), (2, (State::Starting, 2)));
         seat.vacate(2);
         assert_eq!(on_board.state(), (State::Empty, 2));
     }

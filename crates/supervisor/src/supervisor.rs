@@ -64,18 +64,23 @@ pub enum Ending {
 impl Supervisor {
     /// The supervisor of what it was started with.
     pub fn new(start: Start, signals: Signals) -> Result<Self, String> {
-        let Start { plan, acknowledgement, alive, runtime, listeners, board, journal, httpd } = start;
+        let Start { plan, acknowledgement, alive, runtime, listeners, locks, boards, journal, httpd } = start;
         readiness::never_wait(&alive).map_err(|error| format!("alive: {error}"))?;
         let open_files = children::raise_open_files();
         let kitchen = Kitchen { privileged: plan.privileged, httpd, open_files };
         let (mut groups, mut seats) = (Vec::new(), Vec::new());
-        for (number, ((group, listeners), on_board)) in
-            plan.groups.into_iter().zip(listeners).zip(board.groups()).enumerate()
+        let places = listeners.into_iter().zip(locks);
+        for (number, ((group, (listeners, locks)), on_board)) in
+            plan.groups.into_iter().zip(places).zip(&boards).enumerate()
         {
             let roster = Roster::new(Moment::ZERO, group.processes, terms(&group));
             let running = Running::new(group, roster, seats.len(), on_board.clone());
             let places = listeners.into_iter().zip(on_board.places.iter().cloned()).enumerate();
-            seats.extend(places.map(|(place, (listener, on_board))| Seat::new(number, place, listener, on_board)));
+            let mut locks = locks.into_iter();
+            seats.extend(places.map(|(place, (listener, on_board))| match locks.next() {
+                Some(lock) => Seat::shared((number, place), listener, lock, on_board),
+                None => Seat::new(number, place, listener, on_board),
+            }));
             // Who waits may wait for a worker of a supervisor that was killed.
             running.wake();
             groups.push(running);
@@ -218,10 +223,13 @@ impl Supervisor {
         match order {
             order::OLD => {
                 self.journal.own(Level::Info, &format!("generation {} is old", self.generation));
-                self.groups.iter_mut().for_each(|running| running.roster.retire(now));
+                for running in &mut self.groups {
+                    running.roster.retire(now);
+                    running.look(now);
+                }
             }
             order::EXPIRE => {
-                for running in &self.groups {
+                for running in self.groups.iter().filter(|running| running.is_owner()) {
                     running.fails("its generation of the configuration was ended: too many were old");
                 }
                 self.close(|group| Patience(Some(Duration::from_millis(group.graceful_timeout))));

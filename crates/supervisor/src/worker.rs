@@ -8,7 +8,7 @@ use model::event::Level;
 use model::launch::{Patience, control};
 use model::supervision::{Allowance, Moment};
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 use unix::children::{End, MemoryKills};
 use unix::message::{self, Received};
@@ -178,13 +178,13 @@ impl Worker {
 
     /// Tells it something. A worker that the kernel does not let tell loses its control socket, which says that it is to end;
     /// one that is gone already needs no telling.
-    pub fn tell(&mut self, kind: u8, content: &[u8], descriptor: Option<&OwnedFd>) -> Result<(), String> {
+    pub fn tell(&mut self, kind: u8, content: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), String> {
         let Some(control) = &self.control else { return Ok(()) };
         let said = [&[kind], content].concat();
         if said.len() > control::LONGEST {
             return Err(format!("they are {} bytes long, and may have {}", said.len(), control::LONGEST));
         }
-        match message::send(control, &said, descriptor.map(AsFd::as_fd)) {
+        match message::send(control, &said, descriptors) {
             Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
             Err(error) => {
                 self.control = None;
@@ -268,7 +268,7 @@ mod tests {
     }
 
     fn say(other: &OwnedFd, kind: u8, content: &[u8]) {
-        message::send(other, &[&[kind], content].concat(), None).unwrap();
+        message::send(other, &[&[kind], content].concat(), &[]).unwrap();
     }
 
     #[test]
@@ -336,8 +336,8 @@ mod tests {
     #[test]
     fn too_much_to_tell_is_not_told() {
         let (mut worker, _other) = worker();
-        assert!(worker.tell(control::SETTINGS, &vec![0; control::LONGEST - 1], None).is_ok());
-        assert!(worker.tell(control::SETTINGS, &vec![0; control::LONGEST], None).is_err());
+        assert!(worker.tell(control::SETTINGS, &vec![0; control::LONGEST - 1], &[]).is_ok());
+        assert!(worker.tell(control::SETTINGS, &vec![0; control::LONGEST], &[]).is_err());
         assert!(worker.control.is_some(), "it is killed before it sees an end");
     }
 
@@ -345,7 +345,7 @@ mod tests {
     fn a_worker_that_is_gone_needs_no_telling() {
         let (mut worker, other) = worker();
         drop(other);
-        assert_eq!(worker.tell(control::SETTINGS, b"{}", None), Ok(()));
+        assert_eq!(worker.tell(control::SETTINGS, b"{}", &[]), Ok(()));
     }
 
     #[test]

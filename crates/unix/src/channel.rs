@@ -38,12 +38,17 @@ pub fn listen_in(directory: &Path, name: &str, backlog: u32) -> io::Result<Liste
     Ok(Listening { address: address?, listener })
 }
 
+/// Lets so many connections wait for a listener.
+pub fn lengthen(listener: &OwnedFd, backlog: u32) -> io::Result<()> {
+    let most = i32::try_from(backlog.max(1)).unwrap_or(i32::MAX);
+    Ok(listen(listener, Backlog::new(most).unwrap_or(Backlog::MAXCONN))?)
+}
+
 fn prepare(path: &str, listener: &OwnedFd, backlog: u32) -> io::Result<OwnedFd> {
     // Whoever has the descriptor may connect, whatever user it is.
     let everybody = Mode::from_bits_truncate(0o666);
     fchmodat(nix::fcntl::AT_FDCWD, path, everybody, nix::sys::stat::FchmodatFlags::FollowSymlink)?;
-    let most = i32::try_from(backlog.max(1)).unwrap_or(i32::MAX);
-    listen(listener, Backlog::new(most).unwrap_or(Backlog::MAXCONN))?;
+    lengthen(listener, backlog)?;
     let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     Ok(std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?.into())
 }

@@ -85,18 +85,18 @@ pub fn send_with(socket: &impl AsRawFd, data: &[u8], descriptor: RawFd) -> io::R
     again(|| socket::sendmsg::<()>(socket.as_raw_fd(), &pieces, &messages, MsgFlags::MSG_NOSIGNAL, None))
 }
 
-/// Receives a message and at most one descriptor that comes with it, closed on exec.
-pub fn receive_with(socket: &impl AsRawFd, into: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
-    let mut space = cmsg_space!([RawFd; 1]);
+/// Receives a message and at most two descriptors that come with it, closed on exec.
+pub fn receive_with(socket: &impl AsRawFd, into: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = cmsg_space!([RawFd; 2]);
     let mut pieces = [IoSliceMut::new(into)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = socket::recvmsg::<()>(socket.as_raw_fd(), &mut pieces, Some(&mut space), flags)?;
-    let mut found = None;
+    let mut found = Vec::new();
     for part in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(descriptors) = part {
             for descriptor in descriptors {
                 // SAFETY: [KERNEL] just received, and nobody else knows it.
-                found = Some(unsafe { OwnedFd::from_raw_fd(descriptor) });
+                found.push(unsafe { OwnedFd::from_raw_fd(descriptor) });
             }
         }
     }

@@ -33,10 +33,11 @@ pub fn pair(longest: usize) -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours, theirs))
 }
 
-/// Sends one message without waiting, with a copy of a descriptor if there is one.
-pub fn send(socket: impl AsFd, message: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
-    let numbers = descriptor.map(|descriptor| [descriptor.as_raw_fd()]);
-    let rights: Vec<_> = numbers.iter().map(|numbers| ControlMessage::ScmRights(numbers)).collect();
+/// Sends one message without waiting, with copies of descriptors.
+pub fn send(socket: impl AsFd, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let numbers: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = if numbers.is_empty() { None } else { Some(ControlMessage::ScmRights(&numbers)) };
+    let rights: Vec<_> = rights.into_iter().collect();
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     sendmsg::<UnixAddr>(socket.as_fd().as_raw_fd(), &[IoSlice::new(message)], &rights, flags, None)?;
     Ok(())
@@ -62,8 +63,8 @@ mod tests {
         let (one, other) = pair(192 << 10).unwrap();
         let mut buffer = vec![0; 192 << 10];
         assert_eq!(receive(&other, &mut buffer).unwrap(), Received::Nothing);
-        send(&one, &vec![7; 192 << 10], None).unwrap();
-        send(&one, b"x", Some(one.as_fd())).unwrap();
+        send(&one, &vec![7; 192 << 10], &[]).unwrap();
+        send(&one, b"x", &[one.as_fd()]).unwrap();
         assert_eq!(receive(&other, &mut buffer).unwrap(), Received::Message(192 << 10));
         assert_eq!(receive(&other, &mut buffer).unwrap(), Received::Message(1));
         assert_eq!(buffer.first(), Some(&b'x'));

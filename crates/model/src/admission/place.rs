@@ -144,8 +144,8 @@ pub fn signal_name(signal: u8) -> String {
 pub struct Place<'m> {
     /// Incarnation and [`State`].
     state: &'m Word,
-    /// Its process number, for reports.
-    pid: &'m Word,
+    /// How many threads it has, and its process number for reports.
+    process: &'m Word,
     /// For each remembered ending: incarnation and how; process number and seconds.
     endings: &'m [Word],
     /// For each thread: of which incarnation, and who has it.
@@ -156,8 +156,8 @@ impl<'m> Place<'m> {
     pub(super) fn new(words: &'m [Word], threads: usize) -> Option<Self> {
         let (head, rest) = words.split_at_checked(HEAD)?;
         let (first, endings) = head.split_at_checked(2)?;
-        let [state, pid] = first else { return None };
-        Some(Self { state, pid, endings: endings.get(..2 * ENDINGS)?, threads: rest.get(..threads)? })
+        let [state, process] = first else { return None };
+        Some(Self { state, process, endings: endings.get(..2 * ENDINGS)?, threads: rest.get(..threads)? })
     }
 
     /// What its process does, and which one that is.
@@ -170,33 +170,41 @@ impl<'m> Place<'m> {
     /// Its process number, for reports.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        unpack(self.pid.load(Ordering::SeqCst)).1
+        unpack(self.process.load(Ordering::SeqCst)).1
     }
 
     /// How many requests it may have at once.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.threads.len()
+        self.in_use().len()
+    }
+
+    /// The words of the threads that it has.
+    fn in_use(&self) -> &'m [Word] {
+        let (threads, _) = unpack(self.process.load(Ordering::SeqCst));
+        let threads = usize::try_from(threads).unwrap_or(usize::MAX).min(self.threads.len());
+        self.threads.get(..threads).unwrap_or_default()
     }
 
     /// How many it has.
     #[must_use]
     pub fn load(&self, incarnation: Incarnation) -> usize {
-        self.threads.iter().filter(|thread| is_taken(thread.load(Ordering::SeqCst), incarnation)).count()
+        self.in_use().iter().filter(|thread| is_taken(thread.load(Ordering::SeqCst), incarnation)).count()
     }
 
-    /// The supervisor starts another process: the number of its incarnation.
+    /// The supervisor starts another process, with so many threads: the number of its incarnation.
     #[must_use]
-    pub fn begin(&self) -> Incarnation {
+    pub fn begin(&self, threads: u32) -> Incarnation {
         let incarnation = self.state().1.wrapping_add(1).max(1);
-        self.pid.store(0, Ordering::SeqCst);
+        self.process.store(pack(threads, 0), Ordering::SeqCst);
         self.set(State::Starting, incarnation);
         incarnation
     }
 
     /// The supervisor says which process it is.
     pub fn name(&self, pid: u32) {
-        self.pid.store(u64::from(pid), Ordering::SeqCst);
+        let (threads, _) = unpack(self.process.load(Ordering::SeqCst));
+        self.process.store(pack(threads, pid), Ordering::SeqCst);
     }
 
     /// The supervisor says what the present process does.
@@ -241,7 +249,7 @@ impl<'m> Place<'m> {
     #[must_use]
     pub fn take(&self, incarnation: Incarnation, holder: Holder) -> Option<Seat<'m>> {
         let value = pack(incarnation, holder.0);
-        let taken = self.threads.iter().find(|thread| {
+        let taken = self.in_use().iter().find(|thread| {
             let present = thread.load(Ordering::SeqCst);
             !is_taken(present, incarnation)
                 && thread.compare_exchange(present, value, Ordering::SeqCst, Ordering::SeqCst).is_ok()

@@ -71,7 +71,7 @@ impl Control {
         self.say(control::HELLO, model::BUILD_ID.as_bytes(), Wait::Allowed).map_err(failed("the control socket"))?;
         set_timeout(&self.socket, PATIENCE).map_err(failed("the control socket"))?;
         let mut message = vec![0; control::LONGEST];
-        let (length, listener) = receive_with(&self.socket, &mut message).map_err(failed("the settings"))?;
+        let (length, descriptors) = receive_with(&self.socket, &mut message).map_err(failed("the settings"))?;
         let settings = match message.get(..length) {
             Some([control::SETTINGS, json @ ..]) => {
                 serde_json::from_slice::<Worker>(json).map_err(|error| Unusable::Settings(error.to_string()))?
@@ -81,7 +81,10 @@ impl Control {
         if settings.build_id != model::BUILD_ID {
             return Err(Unusable::Build(settings.build_id));
         }
-        let listener: OwnedFd = listener.ok_or_else(|| Unusable::Settings("no listener".to_owned()))?;
+        let mut descriptors = descriptors.into_iter();
+        let listener: OwnedFd = descriptors.next().ok_or_else(|| Unusable::Settings("no listener".to_owned()))?;
+        // The lock of its place: to be held is all that it is for.
+        descriptors.map(Private::new).for_each(std::mem::forget);
         set_timeout(&self.socket, 0).map_err(failed("the control socket"))?;
         Ok((settings, Private::new(listener)))
     }

@@ -36,7 +36,7 @@ pub fn check(input: &[u8], subject: Subject) {
             continue;
         }
         let kind = if what.is_ascii_digit() { *what - b'0' } else { *what };
-        if !listens || message::send(&other, &[&[kind], &*content].concat(), None).is_err() {
+        if !listens || message::send(&other, &[&[kind], &*content].concat(), &[]).is_err() {
             continue;
         }
         let said = worker.hear(&mut buffer).expect("something was said");

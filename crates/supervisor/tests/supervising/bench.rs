@@ -160,6 +160,7 @@ impl Bench {
             graceful_timeout: 10_000,
             exclusive: places == processes,
             startup_timeout: 0,
+            shared: None,
             worker: worker(name),
         };
         self.groups.push(group);

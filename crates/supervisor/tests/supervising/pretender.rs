@@ -139,7 +139,7 @@ impl Pretender {
 
     fn say(&mut self, kind: u8, content: &[u8]) {
         let said = [&[kind], content].concat();
-        unix::message::send(&self.socket, &said, None).unwrap();
+        unix::message::send(&self.socket, &said, &[]).unwrap();
     }
 
     fn leave(&mut self, milliseconds: u64, reason: &str) {
@@ -166,11 +166,13 @@ impl Pretender {
 
     fn hear(&mut self) {
         let mut message = vec![0; control::LONGEST];
-        let (length, listener) = connection::receive_with(&self.socket, &mut message).unwrap_or((0, None));
+        let (length, descriptors) = connection::receive_with(&self.socket, &mut message).unwrap_or_default();
+        let mut descriptors = descriptors.into_iter();
         match message[..length].split_first() {
             Some((&control::SETTINGS, settings)) => {
                 let worker: Worker = serde_json::from_slice(settings).unwrap();
-                let listener = listener.unwrap();
+                let listener = descriptors.next().unwrap();
+                descriptors.map(Private::new).for_each(std::mem::forget);
                 let leads = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
                 let (group, incarnation) = (worker.group, worker.incarnation);
                 let told = format!("told group={group} incarnation={incarnation} listener={}", leads.display());
