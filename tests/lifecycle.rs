@@ -125,9 +125,13 @@ fn a_request_in_flight_survives_a_graceful_restart(mode: Mode) {
     connection.send(&httpd.request("GET", "/g/waiting").bytes());
     let old: u32 = httpd.wait_for_journal("waiting in").rsplit(' ').next().unwrap().parse().unwrap();
     httpd.graceful();
-    assert_ne!(environ(&httpd).text("mod_wsgi.server_pid"), old.to_string());
+    if mode == Mode::Embedded {
+        // A group of one process has another one when the first one is gone.
+        assert_ne!(environ(&httpd).text("mod_wsgi.server_pid"), old.to_string());
+    }
     httpd.open_gate("go");
     connection.read_response("GET").expect_body(b"waited");
+    assert_ne!(environ(&httpd).text("mod_wsgi.server_pid"), old.to_string());
     wait::until_true("the old child to end", || !census::is_running(old));
 }
 

@@ -71,11 +71,18 @@ fn check_descriptors(httpd: &Httpd) {
         ("AF_UNIX SOCK_SEQPACKET connected", 1),
         ("AF_UNIX SOCK_STREAM connected", 1),
         ("AF_UNIX SOCK_STREAM listening", 1),
+        ("/memfd:mod_wsgi_rs lock (deleted)", 1),
     ];
     for (what, count) in wanted {
         assert_eq!(others.get(what), Some(&count), "{what}: {open}");
     }
-    let known = ["AF_UNIX ", "anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode"];
+    let known = [
+        "AF_UNIX ",
+        "/memfd:mod_wsgi_rs lock (deleted)",
+        "anon_inode:[eventpoll]",
+        "anon_inode:[eventfd]",
+        "anon_inode",
+    ];
     assert!(others.keys().all(|what| known.iter().any(|known| what.starts_with(known))), "{open}");
     assert!(others.keys().all(|what| !what.ends_with("inherited")), "nothing goes on to programs: {open}");
     let program = "result = __import__('subprocess').check_output(['ls', '/proc/self/fd'], close_fds=False).split()";
@@ -99,7 +106,7 @@ os.close(reader)
 os.waitpid(pid, 0)
 ";
     let links = run(httpd, "one", forked);
-    let ours = links.contains("socket:") || links.contains("anon_inode:");
+    let ours = ["socket:", "anon_inode:", "memfd:"].iter().any(|kind| links.contains(kind));
     assert!(links.contains("pipe:") && !ours, "nor to processes that the application forks: {links}");
 }
 
