@@ -168,6 +168,10 @@ impl Httpd {
 
     /// Kills its parent process, which can tell nobody. What is left of its family is killed when the guard goes.
     pub fn kill_parent(&mut self) {
+        // So that it has no further child while its family is counted.
+        send_signal(self.pid(), "STOP");
+        let stat = format!("/proc/{}/stat", self.pid());
+        wait::until_true("httpd stands still", || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
         self.orphans = Some(self.family());
         send_signal(self.pid(), "KILL");
         self.child.wait().expect("httpd ends");
