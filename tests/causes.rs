@@ -300,6 +300,8 @@ fn a_group_that_does_not_get_ready_holds_up_neither_start_nor_restart() {
         .file("apps/slow.py", slow)
         .config("WSGIImportScript @APPS@/slow.py process-group=slow application-group=%{GLOBAL}")
         .start();
+    // Generations hand a group of one process over: the old process is waited for, as long as it may need to end.
+    httpd.tolerate(event::SHUTDOWN_OVERDUE);
     let loads = || httpd.journal().iter().filter(|line| line.starts_with("loading")).count();
     wait::until_true("the script to be loaded", || loads() == 1);
     let begun = Instant::now();

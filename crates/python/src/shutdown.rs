@@ -72,6 +72,7 @@ pub(crate) fn end(process: &'static Process) -> End {
     let waiting = awaited();
     let in_time = clock.reached();
     if in_time && waiting > 0 {
+        let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         process.host().report(&Event::ShutdownOverdue { milliseconds, waiting });
     }
     if let Ok(watchdog) = watchdog {
