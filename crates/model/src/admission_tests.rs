@@ -133,6 +133,28 @@ fn a_process_that_refuses_is_not_asked_again() {
 }
 
 #[test]
+fn a_process_has_the_threads_that_its_own_generation_gives_it() {
+    let shape = shape(1, 4);
+    let words = words(&shape);
+    let board = Board::new(&words, &shape).unwrap();
+    let (child, group) = (board.enlist(77).unwrap(), &board.groups()[0]);
+    let place = &group.places[0];
+    for (given, had) in [(2, 2), (4, 4), (9, 4), (0, 0), (1, 1)] {
+        place.set(State::Ready, place.begin(given));
+        place.name(100);
+        let seats: Vec<_> = std::iter::from_fn(|| match group.enter(child) {
+            Entry::Admitted(_, seat) => Some(seat),
+            _ => None,
+        })
+        .collect();
+        assert_eq!((seats.len(), place.threads(), place.pid()), (had, had, 100), "{given}");
+    }
+    assert_eq!(group.owner(), 0);
+    group.set_owner(3);
+    assert_eq!(group.owner(), 3);
+}
+
+#[test]
 fn those_who_wait_are_served_in_their_order() {
     let shape = shape(1, 1);
     let words = words(&shape);

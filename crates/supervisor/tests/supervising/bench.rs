@@ -6,7 +6,7 @@ use model::admission::{Board, Group as OnBoard, Shape};
 use model::configuration::files::Identity;
 use model::event::Level;
 use model::interpreter::InterpreterOptions;
-use model::launch::{Group, Limits, Plan, ProcessSettings, Worker};
+use model::launch::{Group, Limits, Plan, ProcessSettings, SharedPart, Worker};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -167,6 +167,27 @@ impl Bench {
         self.groups.last_mut().unwrap()
     }
 
+    /// Makes the group that was added last one that generations share: its board, and the lock of its place.
+    pub fn share(&mut self) -> (Board<'static>, OwnedFd) {
+        let group = self.groups.last_mut().unwrap();
+        let shape = Shape { rows: 4, queue: 4, groups: vec![(1, 8)] };
+        let file = shared::create("board", shape.length()).unwrap();
+        let lock = unix::descriptor::lock_file().unwrap();
+        let part = SharedPart { board: file.as_raw_fd(), shape, locks: vec![lock.as_raw_fd()], owner: 1 };
+        let words = shared::Shared::map(&file, part.shape.length()).unwrap().leak();
+        let board = Board::new(words, &part.shape).unwrap();
+        board.clear();
+        group.shared = Some(part);
+        let copy = lock.try_clone().unwrap();
+        self.inherited.extend([file, lock]);
+        (board, copy)
+    }
+
+    /// Lets the next supervisor be of a later generation.
+    pub fn next_generation(&mut self) {
+        self.groups.iter_mut().filter_map(|group| group.shared.as_mut()).for_each(|shared| shared.owner += 1);
+    }
+
     fn socket(&self, group: &str, number: usize) -> PathBuf {
         self.folder.join(format!("{group}.{number}.sock"))
     }
@@ -199,7 +220,8 @@ impl Bench {
 
     fn right_shape(&self) -> Shape {
         let threads = |group: &Group| usize::try_from(group.worker.threads).unwrap();
-        let groups = self.groups.iter().map(|group| (group.listeners.len(), threads(group))).collect();
+        let common = self.groups.iter().filter(|group| group.shared.is_none());
+        let groups = common.map(|group| (group.listeners.len(), threads(group))).collect();
         Shape { rows: 4, queue: 4, groups }
     }
 

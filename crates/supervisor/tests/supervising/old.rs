@@ -2,7 +2,7 @@
 //! What becomes of workers when the configuration is not the present one any more.
 
 use crate::Test;
-use crate::bench::{Bench, has_ended, until};
+use crate::bench::{self, Bench, has_ended, until};
 use model::admission::{Entry, State};
 use model::launch::order;
 
@@ -11,6 +11,8 @@ pub const TESTS: &[Test] = &[
     ("an_old_generation_starts_a_worker_for_who_waits", an_old_generation_starts_a_worker_for_who_waits),
     ("a_supervisor_that_begins_when_it_is_old_starts_nothing", a_supervisor_that_begins_when_it_is_old_starts_nothing),
     ("a_generation_that_expires_refuses_requests", a_generation_that_expires_refuses_requests),
+    ("two_generations_never_have_a_worker_each", two_generations_never_have_a_worker_each),
+    ("a_worker_keeps_its_place_when_its_supervisor_is_killed", a_worker_keeps_its_place_when_its_supervisor_is_killed),
     ("a_supervisor_whose_parent_dies_hurries", a_supervisor_whose_parent_dies_hurries),
 ];
 
@@ -95,6 +97,62 @@ fn a_generation_that_expires_refuses_requests() {
     run.say(order::STOP);
     assert_eq!(run.status(), Some(0));
     assert!(workers.iter().all(|pid| has_ended(*pid)));
+}
+
+fn two_generations_never_have_a_worker_each() {
+    let mut bench = Bench::new();
+    bench.group("one", "serve").worker.threads = 5;
+    let (board, lock) = bench.share();
+    let (group, place) = (&board.groups()[0], &board.groups()[0].places[0]);
+    let mut first = bench.start();
+    first.sees("supervisor of generation 0 starts 1 workers", 1);
+    first.sees("worker starts", 0);
+    group.set_owner(1);
+    let old = first.ready(1)[0];
+    assert_eq!((place.state(), place.threads()), ((State::Ready, 1), 5));
+    assert!(unix::descriptor::try_lock(&lock).unwrap().is_none(), "the worker has it");
+    bench.next_generation();
+    let mut second = bench.start();
+    group.set_owner(2);
+    assert_eq!((place.state(), place.pid()), ((State::Ready, 1), old.unsigned_abs()));
+    first.say(order::OLD);
+    let new = second.ready(2)[1];
+    assert!(has_ended(old) && !has_ended(new));
+    assert_eq!((place.state(), place.pid()), ((State::Ready, 2), new.unsigned_abs()));
+    let log = second.log();
+    assert!(log.find("worker ended").unwrap() < log.rfind("worker starts").unwrap(), "{log}");
+    // The first one starts none for requests that wait: that is the second one's affair.
+    second.say(order::STOP);
+    assert_eq!(second.status(), Some(0));
+    let ticket = group.queue.join(board.enlist(1).unwrap()).unwrap();
+    first.release();
+    assert_eq!(first.status(), Some(0));
+    first.sees("worker starts", 2);
+    assert_eq!(first.log().matches("worker starts").count(), 2);
+    group.queue.leave(&ticket);
+}
+
+fn a_worker_keeps_its_place_when_its_supervisor_is_killed() {
+    let mut bench = Bench::new();
+    bench.group("one", "serve");
+    let (board, lock) = bench.share();
+    board.groups()[0].set_owner(1);
+    let mut first = bench.start();
+    let old = first.ready(1)[0];
+    // So that it does not notice that its supervisor is gone.
+    bench::kill(old, "STOP");
+    first.signal("KILL");
+    assert_eq!(first.status(), None);
+    assert!(unix::descriptor::try_lock(&lock).unwrap().is_none(), "it has its place");
+    let mut second = bench.start();
+    second.sees("supervisor of generation 0 starts 1 workers", 2);
+    assert_eq!(second.log().matches("worker starts").count(), 1);
+    bench::kill(old, "KILL");
+    second.ready(2);
+    assert_eq!(board.groups()[0].places[0].state(), (State::Ready, 2));
+    second.release();
+    assert_eq!(second.status(), Some(0));
+    assert!(unix::descriptor::try_lock(&lock).unwrap().is_some(), "nobody is left");
 }
 
 fn a_supervisor_whose_parent_dies_hurries() {
