@@ -121,21 +121,19 @@ fn a_worker_out_of_descriptors_answers_again_when_it_has_some() {
     let httpd = site("").start();
     httpd.tolerate(event::GROUP_OVERDUE).tolerate(event::WORKER_LOST);
     let worker = pid(&httpd, "short");
-    // Asked over a connection that is kept, as a new one may need a descriptor.
     while_others_answer(&httpd, || {
         let taken = httpd.get("/short/take/descriptors");
         assert!(taken.expect(200).text().ends_with("errno 24"), "{}", taken.text());
-        let used = processor_time(worker);
-        let begun = Instant::now();
+        let (used, begun) = (processor_time(worker), Instant::now());
         let during: Vec<Response> = std::thread::scope(|scope| {
             let asked: Vec<_> = (0..6).map(|_| scope.spawn(|| httpd.get("/short"))).collect();
             asked.into_iter().map(|one| one.join().expect("an answer")).collect()
         });
-        assert!(during.iter().all(is_honest), "{during:?}");
         let (used, took) = (processor_time(worker) - used, begun.elapsed());
         println!("meanwhile {:?} in {took:?}", during.iter().map(|one| one.status).collect::<Vec<_>>());
-        assert!(u128::from(used) * 10 < 200 + took.as_millis() / 2, "{used} hundredths of a second in {took:?}");
-        wait::until_true("descriptors given back", || httpd.get("/short/give").status == 200);
+        assert!(during.iter().all(is_honest), "{during:?}");
+        // It does not try again and again.
+        assert!(used < 50, "{used} hundredths of a second in {took:?}");
     });
     assert_eq!(recover(&httpd), worker);
 }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes what there is too little of: /take/<what> keeps it until /give; anything else answers the process."""
+"""Takes what there is too little of: /take/<what>; anything else answers the process."""
 
 import os
 import resource
+import threading
 import time
 
 import journal
@@ -10,8 +11,14 @@ import journal
 HELD = []
 
 
+def give():
+    while HELD:
+        HELD.pop().close()
+
+
 def descriptors():
-    """All that the process may still have."""
+    """All that the process may still have, for one and a half seconds."""
+    threading.Timer(1.5, give).start()
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     try:
         while True:
@@ -70,8 +77,6 @@ def application(environ, start_response):
     text = "%d" % os.getpid()
     if path[0] == "take":
         text = TAKE[path[1]]()
-    elif path[0] == "give":
-        HELD.clear()
     elif path[0] == "say":
         for number in range(int(path[1])):
             print("%s %d" % ("x" * 1000, number), file=environ["wsgi.errors"])
