@@ -28,7 +28,7 @@ pub fn linger(connection: Connection, admitted: Admitted) {
 fn is_over(connection: &mut Connection, admitted: &Admitted) -> bool {
     while let Ok(true) = connection.has_frame() {
         match connection.take() {
-            Ok((ToServer::End | ToServer::Failed(_) | ToServer::NotStarted, _)) | Err(_) => return true,
+            Ok((ToServer::End | ToServer::Failed(_) | ToServer::NotStarted { .. }, _)) | Err(_) => return true,
             Ok(_) => {}
         }
     }

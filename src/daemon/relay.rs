@@ -162,7 +162,7 @@ enum Attempt {
 enum Step {
     Go,
     Ended(Outcome),
-    NotStarted,
+    NotStarted { leaving: bool },
     Want(u32),
 }
 
@@ -198,7 +198,9 @@ impl Relay<'_, '_> {
         self.connection.introduced = true;
         self.connection.heard = Instant::now();
         if let Err(unsent) = self.connection.send(first.unwrap_or_default()) {
-            return if unsent.sent == 0 { Ok(Attempt::NotStarted) } else { Err(self.lost(unsent.error)) };
+            // Nobody acts on a part of a call.
+            let unheard = unsent.sent == 0 || unsent.error.kind() != ErrorKind::WouldBlock;
+            return if unheard { Ok(Attempt::NotStarted) } else { Err(self.lost(unsent.error)) };
         }
         // Nothing but the call has been sent, all of it.
         let mut only_call = true;
@@ -210,8 +212,10 @@ impl Relay<'_, '_> {
             match self.step()? {
                 Step::Go => {}
                 Step::Ended(outcome) => return Ok(Attempt::Ended(outcome)),
-                Step::NotStarted => {
-                    self.admitted.place.retire(self.admitted.seat.incarnation);
+                Step::NotStarted { leaving } => {
+                    if leaving {
+                        self.admitted.place.retire(self.admitted.seat.incarnation);
+                    }
                     return Ok(Attempt::NotStarted);
                 }
                 Step::Want(most) => {
@@ -269,8 +273,8 @@ impl Relay<'_, '_> {
 
     fn step(&mut self) -> Result<Step, Lost> {
         let (frame, descriptor) = self.connection.take()?;
-        if matches!(frame, ToServer::NotStarted) && !self.heard {
-            return Ok(Step::NotStarted);
+        if let (ToServer::NotStarted { leaving }, false) = (&frame, self.heard) {
+            return Ok(Step::NotStarted { leaving: *leaving });
         }
         self.heard = true;
         let sent = match frame {
@@ -293,7 +297,9 @@ impl Relay<'_, '_> {
             ToServer::End => return Ok(Step::Ended(Outcome::Complete)),
             ToServer::Failed(Failure::Refused(status)) => return Ok(Step::Ended(Outcome::Refused(status))),
             ToServer::Failed(Failure::ClientGone) => return Ok(Step::Ended(Outcome::ClientGone)),
-            ToServer::Failed(Failure::Truncated) | ToServer::NotStarted => return Ok(Step::Ended(Outcome::Truncated)),
+            ToServer::Failed(Failure::Truncated) | ToServer::NotStarted { .. } => {
+                return Ok(Step::Ended(Outcome::Truncated));
+            }
         };
         // The client may have taken its time, which is not the worker's.
         self.connection.heard = Instant::now();

@@ -155,8 +155,11 @@ pub enum ToServer<'a> {
     End,
     /// The answer is not.
     Failed(Failure),
-    /// The application was not called; another worker may be asked.
-    NotStarted,
+    /// The application was not called; another connection may be tried.
+    NotStarted {
+        /// Whether the process starts no further request, so that only others may be asked.
+        leaving: bool,
+    },
 }
 
 /// A frame's kind and the length of its payload, for [`ToWorker::parse`] and [`ToServer::parse`].
@@ -397,7 +400,7 @@ impl<'a> ToServer<'a> {
                 to.push(number);
                 to.extend_from_slice(&u16::to_le_bytes(status));
             }),
-            Self::NotStarted => frame(into, kind::NOT_STARTED, |_| ()),
+            Self::NotStarted { leaving } => frame(into, kind::NOT_STARTED, |to| to.push(u8::from(*leaving))),
         }
     }
 
@@ -428,7 +431,10 @@ impl<'a> ToServer<'a> {
                     _ => return Err(WireError::Malformed),
                 })
             }
-            kind::NOT_STARTED => Self::NotStarted,
+            kind::NOT_STARTED => match reader.byte()? {
+                leaving @ 0..=1 => Self::NotStarted { leaving: leaving == 1 },
+                _ => return Err(WireError::Malformed),
+            },
             _ => return Err(WireError::Unknown),
         };
         reader.end().map(|()| frame)

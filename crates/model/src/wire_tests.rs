@@ -55,7 +55,8 @@ fn to_server() -> Vec<ToServer<'static>> {
         ToServer::Failed(Failure::Refused(503)),
         ToServer::Failed(Failure::Truncated),
         ToServer::Failed(Failure::ClientGone),
-        ToServer::NotStarted,
+        ToServer::NotStarted { leaving: false },
+        ToServer::NotStarted { leaving: true },
     ]
 }
 

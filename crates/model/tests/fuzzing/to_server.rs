@@ -29,7 +29,7 @@ impl Direction for Answers {
             ToServer::Log { .. } => 5,
             ToServer::End => 6,
             ToServer::Failed(_) => 7,
-            ToServer::NotStarted => 8,
+            ToServer::NotStarted { .. } => 8,
         }
     }
 
@@ -53,7 +53,7 @@ impl Direction for Answers {
             b'r' => ToServer::Failed(Failure::Refused(words.number())),
             b't' => ToServer::Failed(Failure::Truncated),
             b'g' => ToServer::Failed(Failure::ClientGone),
-            b'n' => ToServer::NotStarted,
+            b'n' => ToServer::NotStarted { leaving: words.number::<u8>() % 2 == 1 },
             _ => ToServer::End,
         }
     }

@@ -87,7 +87,7 @@ impl<'c> SocketExchange<'c> {
             Outcome::Refused(status) => failed(Failure::Refused(status)),
             Outcome::Truncated => failed(Failure::Truncated),
             Outcome::ClientGone => failed(Failure::ClientGone),
-            Outcome::NotStarted => ToServer::NotStarted,
+            Outcome::NotStarted => ToServer::NotStarted { leaving: true },
         };
         self.tell_lost();
         self.write(&end);

@@ -270,12 +270,12 @@ impl Reception {
                 Next::Later => return self.park(connection),
                 Next::Frame(header) => match ToWorker::parse(header, &buffers.payload) {
                     Ok(ToWorker::Call(_)) if self.is_stopping() || !connection.is_meant => {
-                        return refuse(&connection, &mut buffers.out);
+                        return refuse(&connection, true, &mut buffers.out);
                     }
                     Ok(ToWorker::Call(call)) => {
                         let way = Way { outbox: &desk.outbox, socket: connection.socket() };
                         let Some(entry) = desk.duty.ledger.begin(&call, desk.thread, way) else {
-                            return refuse(&connection, &mut buffers.out);
+                            return refuse(&connection, true, &mut buffers.out);
                         };
                         if !self.run(desk, &entry, &call, &mut connection) {
                             return;
@@ -295,14 +295,14 @@ impl Reception {
         }
     }
 
-    /// Closes a connection. A request that came just before is refused, so that another worker is asked; one that comes later
-    /// cannot be sent.
+    /// Closes a connection. A request that came just before is refused, so that it is sent over another one, or to another worker;
+    /// one that comes later cannot be sent.
     fn dismiss(&self, mut connection: Connection, buffers: &mut Buffers) {
         connection.stop_receiving();
         while let Next::Frame(header) = connection.next(self.settings, &mut buffers.payload) {
             match ToWorker::parse(header, &buffers.payload) {
                 Ok(ToWorker::Abort) => {}
-                Ok(ToWorker::Call(_)) => return refuse(&connection, &mut buffers.out),
+                Ok(ToWorker::Call(_)) => return refuse(&connection, self.is_stopping(), &mut buffers.out),
                 _ => return,
             }
         }
@@ -368,10 +368,10 @@ fn most_idle(settings: &Worker) -> usize {
     usize::try_from((raised - told).max(raised / 4).min(MOST_IDLE)).unwrap_or(usize::MAX)
 }
 
-/// Says that the application was not called.
-fn refuse(connection: &Connection, out: &mut Vec<u8>) {
+/// Says that the application was not called, and whether this process will call it for anybody.
+fn refuse(connection: &Connection, leaving: bool, out: &mut Vec<u8>) {
     out.clear();
-    ToServer::NotStarted.write(out);
+    ToServer::NotStarted { leaving }.write(out);
     let _it_is_closed_anyway = connection.send(out, Wait::Allowed);
 }
 

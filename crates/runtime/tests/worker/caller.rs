@@ -37,6 +37,8 @@ pub struct Answer {
     pub files: usize,
     pub flushes: usize,
     pub end: End,
+    /// Whether the process said that it starts no further request.
+    pub leaving: bool,
     /// How often something was received.
     pub receptions: usize,
 }
@@ -253,7 +255,7 @@ impl Caller {
             ToServer::Log { level, line } => self.answer.log.push((level, text(line))),
             ToServer::End => self.answer.end = End::Complete,
             ToServer::Failed(failure) => self.answer.end = End::Failed(failure),
-            ToServer::NotStarted => self.answer.end = End::NotStarted,
+            ToServer::NotStarted { leaving } => (self.answer.end, self.answer.leaving) = (End::NotStarted, leaving),
         }
         self.answer.end != End::Closed
     }

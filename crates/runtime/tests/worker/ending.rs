@@ -60,7 +60,8 @@ fn a_stop_lets_requests_finish_and_starts_no_more() {
                 "end of file" => worker.hang_up(),
                 _ => kill(Pid::from_raw(worker.pid() as i32), Signal::SIGUSR1).unwrap(),
             }
-            assert_eq!(waiting.finish(Request::default()).end, End::NotStarted);
+            let refused = waiting.finish(Request::default());
+            assert_eq!((refused.end, refused.leaving), (End::NotStarted, true));
             assert!(idle.is_closed());
             fs::write(group.directory.join("go"), "").unwrap();
             let answer = running.finish(request);

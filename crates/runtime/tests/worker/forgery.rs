@@ -201,3 +201,40 @@ fn an_idle_connection_is_closed() {
     assert!((Duration::from_secs(9)..Duration::from_secs(13)).contains(&waited), "{waited:?}");
     worker.stop();
 }
+
+/// Lets the process have no further descriptor, says `full`, then waits for the file `go`.
+const FULL: &str = "import os, resource, time
+def application(environ, start_response):
+    last = os.dup(2)
+    os.close(last)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (last, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    print('full')
+    while not os.path.exists(os.path.join(os.path.dirname(__file__), 'go')):
+        time.sleep(0.01)
+    start_response('200 OK', [])
+    return [b'done']
+";
+
+#[test]
+fn a_request_over_a_connection_that_is_given_up_may_be_sent_over_another_one() {
+    each(|python| {
+        let mut group = Group::new(python);
+        group.settings.threads = 1;
+        let (hello, full) = (group.script("hello.wsgi", HELLO), group.script("full.wsgi", FULL));
+        let worker = group.start();
+        let mut idle = Caller::new(&group);
+        assert_eq!(idle.call(Request::to(&hello)).end, End::Complete);
+        let mut running = Caller::new(&group);
+        let mut request = Request::to(&full);
+        running.send(&request);
+        assert!(!running.until(&mut request, |answer| answer.log.iter().any(|(_, line)| line.contains("full"))));
+        let mut new = Caller::new(&group);
+        idle.send(&Request::to(&hello));
+        std::fs::write(group.directory.join("go"), "").unwrap();
+        assert_eq!(running.finish(request).end, End::Complete);
+        let refused = idle.finish(Request::default());
+        assert_eq!((refused.end, refused.leaving), (End::NotStarted, false));
+        assert_eq!(new.call(Request::to(&hello)).end, End::Complete);
+        assert_eq!(worker.stop(), []);
+    });
+}

@@ -183,6 +183,11 @@ impl Bench {
         (board, copy)
     }
 
+    /// Lets further workers of the group that was added last behave as `mode` says.
+    pub fn change(&mut self, mode: &str) {
+        self.groups.last_mut().unwrap().python_arguments = vec![mode.to_owned()];
+    }
+
     /// Lets the next supervisor be of a later generation.
     pub fn next_generation(&mut self) {
         self.groups.iter_mut().filter_map(|group| group.shared.as_mut()).for_each(|shared| shared.owner += 1);

@@ -134,16 +134,16 @@ fn two_generations_never_have_a_worker_each() {
 
 fn a_worker_keeps_its_place_when_its_supervisor_is_killed() {
     let mut bench = Bench::new();
-    bench.group("one", "serve");
+    // It does not notice that its supervisor is gone.
+    bench.group("one", "overstay");
     let (board, lock) = bench.share();
     board.groups()[0].set_owner(1);
     let mut first = bench.start();
     let old = first.ready(1)[0];
-    // So that it does not notice that its supervisor is gone.
-    bench::kill(old, "STOP");
     first.signal("KILL");
     assert_eq!(first.status(), None);
     assert!(unix::descriptor::try_lock(&lock).unwrap().is_none(), "it has its place");
+    bench.change("serve");
     let mut second = bench.start();
     second.sees("supervisor of generation 0 starts 1 workers", 2);
     assert_eq!(second.log().matches("worker starts").count(), 1);
