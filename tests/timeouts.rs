@@ -2,12 +2,13 @@
 //! Limits of requests and processes of groups, as clients and the log see them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
-use harness::module::workspace;
+use harness::library::Library;
 use harness::{End, Httpd, Mode, Response, Site, event, wait};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Does what the path names.
 const APPLICATION: &str = "import os, re, time
@@ -27,12 +28,17 @@ def application(environ, start_response):
     wish = environ['PATH_INFO'][1:]
     if wish == 'sleep':
         time.sleep(60)
+    elif wish == 'nap':
+        time.sleep(4)
     elif wish == 'spin':
         spin()
     elif wish == 'brief':
         time.sleep(0.02)
     elif wish == 'body':
         environ['wsgi.input'].read()
+    elif wish == 'time':
+        start_response('200 OK', [])
+        return [b'%f' % time.time()]
     elif wish == 'hold':
         # A system call would be interrupted when the stacks are asked for.
         re.match('(a+)+$', 'a' * 60 + 'b')
@@ -198,15 +204,46 @@ def application(environ, start_response):
 }
 
 #[test]
-fn no_timer_follows_the_clock_on_the_wall() {
-    let folder = workspace().join("crates");
-    for file in [
-        "model/src/timers.rs",
-        "runtime/src/worker/ledger.rs",
-        "runtime/src/worker/watch.rs",
-        "runtime/src/worker/attendant.rs",
-    ] {
-        let text = fs::read_to_string(folder.join(file)).expect("a source");
-        assert!(!text.contains("SystemTime"), "{file}");
+fn moving_the_clock_on_the_wall_changes_nothing() {
+    let library = Library::build("clock", include_str!("apps/clock.c"));
+    let options = "threads=3 request-timeout=5 interrupt-timeout=60 inactivity-timeout=600 deadlock-timeout=60 \
+                   restart-interval=600 queue-timeout=1 shutdown-timeout=60";
+    let httpd = &site(options)
+        .file("clock", [0; 8])
+        .variable("LD_PRELOAD", &library.path().display().to_string())
+        .variable("MOVED_CLOCK", "@ROOT@/clock")
+        .start();
+    httpd.expect(event::REQUEST_OVERDUE).expect(event::GROUP_BUSY).tolerate_text("  File \"");
+    let file = fs::OpenOptions::new().write(true).open(httpd.root().join("clock")).expect("the clock");
+    let pid = worker(httpd);
+    for hours in [1_i32, -1] {
+        let move_clock = || file.write_all_at(&i64::from(hours * 3600).to_ne_bytes(), 0).expect("the clock is moved");
+        let moved = || {
+            let told: f64 = ask(httpd, "time").text().parse().expect("seconds");
+            let real = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs_f64();
+            ((told - real) / 3600.0).round()
+        };
+        thread::scope(|scope| {
+            let asked = ["nap", "nap", "sleep"].map(|wish| scope.spawn(move || timed(httpd, wish)));
+            // All threads are taken, so this one waits for its own time.
+            let busy = wait::until("a request that waits in vain", || {
+                let (answer, took) = timed(httpd, "brief");
+                if answer.status == 200 {
+                    return None;
+                }
+                move_clock();
+                Some((answer.status, took))
+            });
+            assert_eq!(busy.0, 503);
+            assert!((1..3).contains(&busy.1.as_secs()), "{busy:?}");
+            let begun = Instant::now();
+            assert_eq!(ask(httpd, "brief").status, 503);
+            assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+            let [first, second, overdue] = asked.map(|asked| asked.join().expect("an answer"));
+            assert_eq!((first.0.status, second.0.status, overdue.0.status), (200, 200, 504));
+            assert!((5..8).contains(&overdue.1.as_secs()), "{overdue:?}");
+        });
+        assert_eq!(moved(), f64::from(hours), "it does move");
+        assert_eq!(worker(httpd), pid, "the process lives");
     }
 }

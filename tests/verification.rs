@@ -3,6 +3,7 @@
 //! report of the effective configuration.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
+use harness::library::Library;
 use harness::{Httpd, Mode, Python, Site, event, skip};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -156,22 +157,11 @@ fn a_strict_check_looks_as_the_user_concerned() {
 fn files_are_left_alone_where_httpd_s_parent_has_other_threads() {
     let source = "#include <pthread.h>\n#include <unistd.h>\nstatic void *wait(void *x) { for (;;) pause(); }\n\
                   __attribute__((constructor)) static void begin(void) { pthread_t t; pthread_create(&t, 0, wait, 0); }\n";
-    let folder = std::env::temp_dir().join(format!("mwrs-thread-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder");
-    let (code, library) = (folder.join("thread.c"), folder.join("thread.so"));
-    fs::write(&code, source).expect("a file");
-    // httpd unloads the library between its two readings of the configuration; the thread needs its code.
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-pthread", "-Wl,-z,nodelete", "-o"])
-        .arg(&library)
-        .arg(&code)
-        .status();
-    assert!(built.expect("a C compiler").success());
-    let httpd = site().before_module(&format!("LoadFile \"{}\"", library.display())).start();
+    let library = Library::build("thread", source);
+    let httpd = site().before_module(&format!("LoadFile \"{}\"", library.path().display())).start();
     httpd.expect(event::FILES_NOT_EXAMINED);
     httpd.wait_for_log("more than one thread");
     httpd.get("/e").expect(200);
-    let _ = fs::remove_dir_all(&folder);
 }
 
 #[test]

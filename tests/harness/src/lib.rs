@@ -18,6 +18,7 @@ pub mod frames;
 pub mod http2;
 pub mod launcher;
 pub mod ledger;
+pub mod library;
 pub mod load;
 pub mod module;
 pub mod multiplex;
