@@ -87,31 +87,22 @@ fn before(pretender: &mut Pretender, mode: &str) {
 }
 
 fn after(pretender: &mut Pretender, mode: &str) {
+    if matches!(mode, "quit" | "fault" | "tire" | "overstay" | "last") && !pretender.poked() {
+        return;
+    }
     match mode {
-        "quit" => {
-            pretender.poked();
-            unix::worker::exit(7);
-        }
-        "fault" => {
-            pretender.poked();
-            // Rust's own handler would take the first of them.
-            panic!("{}", Command::new("/bin/sh").args(["-c", "kill -SEGV $$"]).exec());
-        }
+        "quit" => unix::worker::exit(7),
+        // Rust's own handler would take it.
+        "fault" => panic!("{}", Command::new("/bin/sh").args(["-c", "kill -SEGV $$"]).exec()),
         "leave" => {
-            pretender.poked();
+            pretender.poked_only();
             pretender.leave(3000, "there is a newer script");
-            pretender.poked();
+            pretender.poked_only();
             pretender.stopped = true;
         }
-        "tire" | "overstay" => {
-            pretender.poked();
-            pretender.say(control::TIRED, b"it has had enough");
-        }
+        "tire" | "overstay" => pretender.say(control::TIRED, b"it has had enough"),
         // Its successor cannot start.
-        "last" => {
-            pretender.poked();
-            pretender.say(control::TIRED, b"it is the last");
-        }
+        "last" => pretender.say(control::TIRED, b"it is the last"),
         "burn" => loop {
             std::hint::spin_loop();
         },
@@ -158,10 +149,23 @@ impl Pretender {
         address.as_pathname().unwrap().to_str().unwrap().ends_with(".0.sock")
     }
 
-    /// Waits until somebody connects.
-    fn poked(&self) {
-        unix::connection::wait_for([self.listener.as_ref().unwrap()], None);
-        unix::connection::accept(self.listener.as_ref().unwrap()).unwrap();
+    /// Waits until somebody connects, whatever the supervisor says.
+    fn poked_only(&self) {
+        let listener = self.listener.as_ref().unwrap();
+        connection::wait_for([listener], None);
+        connection::accept(listener).unwrap();
+    }
+
+    /// Waits until somebody connects, or the supervisor wants an end. Whether somebody did.
+    fn poked(&mut self) -> bool {
+        while !self.stopped {
+            if let [true, _] = connection::wait_for([self.listener.as_ref().unwrap(), &self.socket], None) {
+                self.poked_only();
+                return true;
+            }
+            self.hear();
+        }
+        false
     }
 
     fn hear(&mut self) {
