@@ -29,6 +29,8 @@ struct Whereabouts {
     place: Option<Place>,
     /// Whether an exception was raised in its thread.
     forced: bool,
+    /// Whether one is to be raised as soon as it holds an interpreter.
+    due: bool,
     inside: bool,
     given_up: bool,
 }
@@ -86,10 +88,15 @@ impl Ticket {
     }
 
     /// Its thread holds the interpreter of `seat`.
-    pub(crate) fn sit(&self, _attached: Attached<'_>, seat: &Seat) -> Seated<'_> {
+    pub(crate) fn sit(&self, attached: Attached<'_>, seat: &Seat) -> Seated<'_> {
         let thread = own_number();
         let place = Place { interpreter: Arc::clone(&seat.interpreter), state: seat.state(), thread };
-        lock(&self.0).place = Some(place);
+        let mut whereabouts = lock(&self.0);
+        if std::mem::take(&mut whereabouts.due) {
+            raise(attached, &place, &mut whereabouts);
+        }
+        whereabouts.place = Some(place);
+        drop(whereabouts);
         Seated(self, thread)
     }
 
@@ -102,9 +109,16 @@ impl Ticket {
         self.place().map(|place| place.interpreter.name().to_vec())
     }
 
-    /// The name of the lock that its thread needs.
+    /// The name of the lock that its thread needs, once it has an interpreter.
     pub fn lock_name(&self) -> Option<Vec<u8>> {
         self.place().map(|place| place.interpreter.lock_name().to_vec())
+    }
+
+    /// Lets it be interrupted as soon as it has an interpreter. Whether it has none yet.
+    pub fn interrupt_soon(&self) -> bool {
+        let mut whereabouts = lock(&self.0);
+        whereabouts.due = whereabouts.place.is_none();
+        whereabouts.due
     }
 
     /// The end of the process is not to wait for it.
@@ -154,12 +168,17 @@ fn interrupt_from(
     // First, because an interrupted request may end at once, and its log with it.
     note(&stack);
     if force == Force::Raise {
-        lock(&ticket.0).forced = true;
-        let class = seat.interpreter.state().tools(attached).request_timeout.borrow(attached);
-        // SAFETY: [GIL] the thread's interpreter is held since it was seen there; the class is alive.
-        unsafe { ffi::PyThreadState_SetAsyncExc(place.thread, class.as_ptr()) };
+        raise(attached, &place, &mut lock(&ticket.0));
     }
     Some(())
+}
+
+/// Raises the exception in the thread of a request that is in the interpreter that is held.
+fn raise(attached: Attached<'_>, place: &Place, whereabouts: &mut Whereabouts) {
+    whereabouts.forced = true;
+    let class = place.interpreter.state().tools(attached).request_timeout.borrow(attached);
+    // SAFETY: [GIL] the thread's interpreter is held since it was seen there; the class is alive.
+    unsafe { ffi::PyThreadState_SetAsyncExc(place.thread, class.as_ptr()) };
 }
 
 /// What all threads of the interpreter of that name are doing. See [`interrupt`].

@@ -24,16 +24,21 @@ mod supervisor;
 #[path = "worker/surroundings.rs"]
 mod surroundings;
 
-use pythons::pythons;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use pythons::{Python, pythons};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
-/// Runs a test with every Python.
-fn each(test: impl Fn(&Path)) {
-    for (_, python) in pythons() {
-        if let Err(failure) = catch_unwind(AssertUnwindSafe(|| test(python))) {
-            eprintln!("with {}", python.display());
-            resume_unwind(failure);
-        }
+/// Runs a test with every Python, at the same time: most of it is waiting.
+fn each(test: impl Fn(&Path) + Sync) {
+    let test = &test;
+    let failures: Vec<_> = thread::scope(|scope| {
+        let begin = |(_, python): &'static Python| (python, scope.spawn(move || test(python)));
+        let running: Vec<_> = pythons().iter().map(begin).collect();
+        running.into_iter().filter_map(|(python, test)| test.join().err().map(|failure| (python, failure))).collect()
+    });
+    failures.iter().for_each(|(python, _)| eprintln!("with {}", python.display()));
+    if let Some((_, failure)) = failures.into_iter().next() {
+        resume_unwind(failure);
     }
 }

@@ -75,7 +75,10 @@ impl Attendants {
 
     /// Asks what the thread of a request is doing, and to interrupt it. What is found is logged.
     pub(crate) fn look(&'static self, process: &'static Process, running: &Arc<Running>, force: Force) {
-        // Whoever has no interpreter yet has no stack and nothing to interrupt.
+        // Whoever has no interpreter yet has no stack, and is interrupted when it has one.
+        if force == Force::Raise && running.ticket.interrupt_soon() {
+            return;
+        }
         if let Some(lock) = running.ticket.lock_name() {
             self.attend(process, &lock, Some(Task::Look(Arc::clone(running), force)));
         }
