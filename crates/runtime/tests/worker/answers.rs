@@ -118,7 +118,7 @@ fn files_go_by_descriptor() {
         let path = group.directory.join("data").to_str().unwrap().to_owned();
         for _ in 0..2 {
             let answer = caller.call(Request { environ: vec![("X".to_owned(), path.clone())], ..Request::to(&script) });
-            assert_eq!((answer.end, answer.files), (End::Complete, 1));
+            assert_eq!((answer.end, answer.files), (End::Complete, 1), "{} {:?}", answer.status, answer.log);
             assert!(answer.data == content[5..]);
         }
         worker.stop();
