@@ -22,7 +22,7 @@ pub mod output;
 pub mod process;
 pub mod raised;
 mod script;
-mod shutdown;
+pub mod shutdown;
 pub mod state;
 pub mod streams;
 pub mod thread;

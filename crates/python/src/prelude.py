@@ -373,8 +373,13 @@ def execute(name, path, source):
     module.__file__ = file
     sys.modules[name] = module
     try:
+        Service.own = True
+        if Service.told:
+            raise SystemExit(0)
         exec(code, module.__dict__)
+        Service.own = False
     except BaseException:
+        Service.own = False
         if sys.modules.get(name) is module:
             del sys.modules[name]
         raise
@@ -391,17 +396,55 @@ def forget(name):
     sys.modules.pop(name, None)
 
 
-def end():
-    """What Python does before it finalises an interpreter: joins non-daemon threads, then runs atexit functions."""
+class Service:
+    """A process without request threads: whether its own code runs, which the signal to end interrupts, and whether that came."""
+
+    own = False
+    told = False
+
+
+def begin_service():
+    """Lets SIGTERM end a process without request threads as `sys.exit()` does."""
+    import signal
+
+    def end(*_):
+        Service.told = True
+        if Service.own:
+            raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def join_threads():
     threading = sys.modules.get("threading")
     if threading is not None:
-        threading._shutdown()
         # CPython calls it again when the interpreter ends; 3.12 takes a second call in a sub-interpreter amiss.
-        threading._shutdown = lambda: None
+        join, threading._shutdown = threading._shutdown, lambda: None
+        if Service.told:
+            return
+        # From 3.13 on it reports what interrupts it, instead of raising it.
+        report = sys.unraisablehook
+        sys.unraisablehook = lambda ignored: ignored.exc_type is SystemExit or report(ignored)
+        try:
+            join()
+        finally:
+            sys.unraisablehook = report
+
+
+def end():
+    """What Python does before it finalises an interpreter: joins non-daemon threads, then runs atexit functions."""
     import atexit
 
-    atexit._run_exitfuncs()
-    flush()
+    steps = [join_threads, atexit._run_exitfuncs, flush]
+    while steps:
+        step = steps.pop(0)
+        # A service that is told to end goes on with what comes next.
+        try:
+            Service.own = True
+            step()
+            Service.own = False
+        except SystemExit:
+            Service.own = False
     # Python would complain that it cannot flush it.
     if type(sys.stdout) is Forbidden:
         sys.stdout = None

@@ -50,6 +50,11 @@ impl Clock {
     }
 }
 
+/// Lets the signal to end interrupt the own code of a process without request threads, on the Python-main thread.
+pub fn begin_service(process: &'static Process) {
+    run_tool(process, process.main(), |tools| &tools.begin_service);
+}
+
 /// Ends all interpreters but the main one, which is prepared for the server to finalise it.
 pub(crate) fn end(process: &'static Process) -> End {
     let milliseconds = process.facts().shutdown_milliseconds;
@@ -86,9 +91,9 @@ fn end_interpreters(process: &'static Process) -> End {
     let main = process.main();
     let subordinate: Vec<_> = process.interpreters().into_iter().filter(|one| !one.name().is_empty()).collect();
     for interpreter in subordinate.iter().rev() {
-        run_python_end(process, interpreter, |tools| &tools.end);
+        run_tool(process, interpreter, |tools| &tools.end);
     }
-    run_python_end(process, main, |tools| &tools.end);
+    run_tool(process, main, |tools| &tools.end);
     if inside() == 0 {
         let ended = subordinate.iter().rev().filter(|interpreter| finish(main, interpreter)).count();
         if ended == subordinate.len() {
@@ -103,7 +108,7 @@ fn end_interpreters(process: &'static Process) -> End {
 /// Loses no output, and leaves everything else as it is.
 fn leave_interpreters(process: &'static Process) -> End {
     for interpreter in process.interpreters() {
-        run_python_end(process, &interpreter, |tools| &tools.flush);
+        run_tool(process, &interpreter, |tools| &tools.flush);
     }
     End::LeaveAlone
 }
@@ -129,11 +134,11 @@ fn wait_for_requests(process: &Process, deadline: Instant) {
     }
 }
 
-fn run_python_end(process: &Process, interpreter: &Interpreter, function: fn(&Tools) -> &Kept) {
+fn run_tool(process: &Process, interpreter: &Interpreter, function: fn(&Tools) -> &Kept) {
     interpreter.main_thread().attach_with(interpreter.abi(), |attached| {
         let tools = interpreter.state().tools(attached);
         if let Err(raised) = function(tools).borrow(attached).call(&[]) {
-            let line = format!("ending the {}: {}", interpreter.label(), raised.summary());
+            let line = format!("beginning or ending the {}: {}", interpreter.label(), raised.summary());
             attached.detached(|| process.host().log(Level::Error, line.as_bytes()));
         }
     });

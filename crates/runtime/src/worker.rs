@@ -23,6 +23,7 @@ use model::launch::{Worker, control as places};
 use python::callback::{Arguments, guard};
 use python::object::{Answer, Attached, Object};
 use python::process::{self, Process};
+use python::shutdown;
 use python::state::attached_module as imported;
 use reception::{Duty, Reception, stack_size};
 use std::os::unix::fs::MetadataExt;
@@ -74,8 +75,7 @@ fn run(attached: Attached<'_>, life: &'static Life) -> ! {
     let ready = || {
         guard("ready", || start(life));
     };
-    let ended = prepare_service(attached, supervisor.settings.threads)
-        .and_then(|()| prepare_dump(attached, supervisor.settings))
+    let ended = prepare_dump(attached, supervisor.settings)
         .and_then(|()| crate::definition(attached))
         .and_then(|definition| Process::run(attached, definition, supervisor.facts(), supervisor, ready));
     let status = match ended {
@@ -96,17 +96,6 @@ fn run(attached: Attached<'_>, life: &'static Life) -> ! {
         attached.detached(|| wait_for([&reception.empty], Some(Duration::from_millis(SLACK))));
     }
     exit(status)
-}
-
-/// A process without request threads is a program of its own, which `SIGTERM` ends as `sys.exit()` does.
-fn prepare_service(attached: Attached<'_>, threads: u32) -> Answer<'_, ()> {
-    const HANDLE: &str = "(lambda signal, exit: signal.signal(signal.SIGTERM, lambda *_: exit(0)))(\
-        __import__('signal'), __import__('sys').exit)";
-    if threads > 0 {
-        return Ok(());
-    }
-    let (text, names) = (Object::text(attached, HANDLE)?, Object::dict(attached)?);
-    imported(attached, c"builtins")?.call_method(c"eval", &[*text, *names]).map(drop)
 }
 
 /// Lets threads write the stacks of their interpreter to standard error, from a signal handler that needs no lock.
@@ -176,6 +165,9 @@ fn start(life: &'static Life) {
     let Some(process) = process::process() else { return };
     let Life { supervisor, reception, ledger, .. } = life;
     let duty = Duty { process, control: &supervisor.control, ledger };
+    if supervisor.settings.threads == 0 {
+        shutdown::begin_service(process);
+    }
     let watch = thread::Builder::new().name("wsgi-control".to_owned()).spawn(move || {
         if supervisor.settings.threads == 0 { watch_service(supervisor) } else { Watch::new(life, duty).run() }
     });

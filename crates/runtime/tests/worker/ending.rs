@@ -257,6 +257,31 @@ sys.exit(0 if heard == [1] else 'heard %d times' % len(heard))
 }
 
 #[test]
+fn a_service_whose_threads_outlive_its_script_ends_when_it_is_told_to() {
+    each(|python| {
+        let mut group = Group::new(python);
+        group.settings.threads = 0;
+        let script = group.script(
+            "threads.py",
+            "import atexit, os, threading, time
+atexit.register(lambda: open(os.path.join(os.path.dirname(__file__), 'atexit'), 'w').close())
+threading.Thread(target=time.sleep, args=(1000,)).start()
+print('begun')
+",
+        );
+        group.settings.preloads = vec![(String::new(), script)];
+        let mut worker = group.start();
+        worker.wait_for_line("begun");
+        worker.tell_stop();
+        let status = worker.ended();
+        assert!(status.success(), "{status} {} {:?}", worker.output(), worker.log);
+        assert!(group.directory.join("atexit").exists());
+        while worker.message().0 != 0 {}
+        assert_eq!(worker.log.len(), 1, "{:?}", worker.log);
+    });
+}
+
+#[test]
 fn a_service_ends_with_its_script_or_by_a_signal() {
     each(|python| {
         let mut group = Group::new(python);
