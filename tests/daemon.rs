@@ -2,7 +2,7 @@
 //! Process groups: who their processes are, what happens when they die or cannot start, and what they can reach.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
-use harness::{Httpd, Mode, Module, Python, Response, Site, event, skip, wait};
+use harness::{Httpd, Mode, Module, Python, Response, Site, census, event, server, skip, wait};
 use std::collections::HashSet;
 
 /// Answers the value of the expression in the query.
@@ -56,6 +56,63 @@ fn a_group_runs_as_its_user() {
     assert_eq!(value(&httpd, "oct(os.umask(0o27))"), "0o27");
     assert_eq!(value(&httpd, "os.getcwd()"), "/tmp");
     assert_eq!(value(&httpd, "environ['wsgi.multiprocess']"), "True");
+}
+
+#[test]
+fn options_of_a_group_reach_its_processes() {
+    let httpd = one("lang=C.UTF-8 locale=C.UTF-8 python-eggs=/tmp/eggs stack-size=16777216 cpu-priority=5 \
+                     virtual-memory-limit=8000000000 memory-limit=4000000000 cpu-time-limit=5000")
+    .start();
+    assert_eq!(value(&httpd, "os.environ['LANG'], os.environ['PYTHON_EGG_CACHE']"), "('C.UTF-8', '/tmp/eggs')");
+    assert_eq!(value(&httpd, "__import__('locale').setlocale(6)"), "C.UTF-8");
+    assert_eq!(value(&httpd, "os.nice(0)"), "5");
+    let limits = "[__import__('resource').getrlimit(kind)[0] for kind in (0, 2, 9)]";
+    assert_eq!(value(&httpd, limits), "[5000, 4000000000, 8000000000]");
+    // The thread's own stack, and not by chance another mapping.
+    let sizes = "[int(end, 16) - int(begin, 16) for begin, end in (line.split()[0].split('-') for line in open('/proc/self/maps'))]";
+    let count = |httpd: &Httpd| value(httpd, &format!("{sizes}.count(16777216)")).parse::<usize>().expect("a number");
+    assert!(count(&httpd) >= 15, "{}", value(&httpd, sizes));
+    assert_eq!(count(&one("").start()), 0);
+}
+
+#[test]
+fn processes_may_end_before_their_number_by_chance() {
+    let httpd = one("processes=4 threads=2 maximum-requests=40 maximum-requests-jitter=39").workers(1, 16).start();
+    let mut served = std::collections::HashMap::<u32, usize>::new();
+    wait::until_true("different numbers", || {
+        *served.entry(pid(&httpd)).or_default() += 1;
+        let ended: HashSet<_> =
+            served.iter().filter(|(pid, _)| !census::is_running(**pid)).map(|(_, count)| *count).collect();
+        ended.len() > 2
+    });
+    assert!(served.values().all(|count| (1..=40).contains(count)), "{served:?}");
+}
+
+#[test]
+fn a_group_of_one_process_may_be_replaced_without_a_pause() {
+    for (overlap, together) in [("On", true), ("Off", false)] {
+        let httpd = one(&format!("overlap={overlap} python-path=@APPS@ eviction-timeout=50"))
+            .app("journal.py")
+            .config("LogLevel wsgi:info")
+            .start();
+        let first = pid(&httpd);
+        let journal = "__import__('journal')";
+        let held = format!("[{journal}.note('held'), {journal}.wait_for_gate('go'), os.getpid()][2]");
+        std::thread::scope(|scope| {
+            let last = scope.spawn(|| value(&httpd, &held));
+            wait::until_true("the request to run", || httpd.journal() == ["held"]);
+            server::send_signal(first, "USR1");
+            httpd.wait_for_log("worker leaves: SIGUSR1 (eviction-timeout)");
+            let next = scope.spawn(|| pid(&httpd));
+            if !together {
+                httpd.open_gate("go");
+            }
+            assert_ne!(next.join().expect("an answer"), first);
+            assert_eq!(census::is_running(first), together, "{overlap}");
+            httpd.open_gate("go");
+            assert_eq!(last.join().expect("an answer"), first.to_string());
+        });
+    }
 }
 
 #[test]
