@@ -230,6 +230,25 @@ fn a_worker_sends_through_a_buffer_of_the_wanted_size() {
 }
 
 #[test]
+fn a_file_that_nobody_may_open_again_is_sent_all_the_same() {
+    let application = "import os, tempfile
+
+
+def application(environ, start_response):
+    file = tempfile.TemporaryFile()
+    file.write(b'0123456789' * 30000)
+    file.seek(5)
+    os.fchmod(file.fileno(), 0)
+    start_response('200 OK', [])
+    return environ['wsgi.file_wrapper'](file)
+";
+    let httpd = one("").file("apps/v.py", application).start();
+    let answer = httpd.get("/v");
+    assert_eq!(answer.status, 200);
+    assert!(answer.body == "0123456789".repeat(30000).as_bytes()[5..], "{} bytes", answer.body.len());
+}
+
+#[test]
 fn scripts_of_another_owner_are_forbidden() {
     if !harness::site::is_root() {
         return skip::skipped("only root can make files of other users");

@@ -21,6 +21,11 @@ pub(crate) fn duplicate_from(descriptor: RawFd, lowest: RawFd) -> io::Result<Own
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
+/// Opens the file behind a descriptor once more, for reading: with a position of its own, closed on exec.
+pub fn reopen(descriptor: RawFd) -> io::Result<OwnedFd> {
+    Ok(std::fs::File::open(format!("/proc/self/fd/{descriptor}"))?.into())
+}
+
 /// A file without a name, only to be locked.
 pub fn lock_file() -> io::Result<OwnedFd> {
     use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -32,7 +37,7 @@ pub fn lock_file() -> io::Result<OwnedFd> {
 
 /// Locks the file behind a descriptor, unless somebody else has: whoever holds a copy of what this answers has the lock.
 pub fn try_lock(file: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    let own: OwnedFd = std::fs::File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?.into();
+    let own = reopen(file.as_raw_fd())?;
     // SAFETY: [KERNEL] takes numbers only.
     if unsafe { libc::flock(own.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
         return Ok(Some(own));

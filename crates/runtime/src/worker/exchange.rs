@@ -7,10 +7,14 @@ use model::event::{Event, Level};
 use model::exchange::{Exchange, FileSpan, Head, Outcome, ReadError, SendError};
 use model::launch::Worker;
 use model::wire::{Failure, LONGEST_HEAD, ToServer, ToWorker};
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 use unix::callback::is_forked;
 use unix::connection::Wait;
+use unix::descriptor::{duplicate, reopen};
 
 /// The most of a body that is asked for at once.
 const WANTED: usize = 256 << 10;
@@ -94,6 +98,22 @@ impl<'c> SocketExchange<'c> {
         let sent = self.push();
         self.outbox.end();
         sent.is_ok()
+    }
+
+    /// Sends what a file holds if nobody may open it any more, without moving the position of the one that is open.
+    fn copy_file(&mut self, span: FileSpan) -> Result<(), SendError> {
+        let file = File::from(duplicate(span.descriptor).map_err(|_| SendError::Failed)?);
+        let (mut offset, end) = (span.offset, span.offset.saturating_add(span.length));
+        let mut buffer = vec![0; GATHERED];
+        while offset < end {
+            let wanted = usize::try_from(end - offset).unwrap_or(GATHERED).min(GATHERED);
+            let piece = buffer.get_mut(..wanted).unwrap_or_default();
+            let length = file.read_at(piece, offset).map_err(|_| SendError::Failed)?;
+            let data = piece.get(..length).filter(|data| !data.is_empty()).ok_or(SendError::Failed)?;
+            self.send_data(data)?;
+            offset += length as u64;
+        }
+        Ok(())
     }
 
     fn tell_lost(&mut self) {
@@ -201,7 +221,11 @@ impl Exchange for SocketExchange<'_> {
     fn send_file(&mut self, file: FileSpan) -> Result<(), SendError> {
         self.ready_for_answer()?;
         let frame = ToServer::File { offset: file.offset, length: file.length };
-        self.outbox.push_with(&frame, file.descriptor).map_err(|_| SendError::ClientGone)
+        // What httpd reads must not depend on where the application, which goes on, reads the file that it has open.
+        match reopen(file.descriptor) {
+            Ok(own) => self.outbox.push_with(&frame, own.as_raw_fd()).map_err(|_| SendError::ClientGone),
+            Err(_) => self.copy_file(file),
+        }
     }
 
     fn offer(&mut self, data: &[u8]) -> bool {

@@ -247,6 +247,7 @@ impl Caller {
             ToServer::Data(data) => self.answer.data.extend_from_slice(data),
             ToServer::File { offset, length } => {
                 let mut file = self.descriptors.pop_front().unwrap();
+                assert_eq!(file.stream_position().unwrap(), 0, "it has a position of its own");
                 file.seek(SeekFrom::Start(offset)).unwrap();
                 file.take(length).read_to_end(&mut self.answer.data).unwrap();
                 self.answer.files += 1;
