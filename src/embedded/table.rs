@@ -71,7 +71,9 @@ callbacks! {
     }
 
     fn send_file(context: *mut c_void, descriptor: RawFd, offset: u64, length: u64) -> c_int, or FAILED; {
-        let Ok(copy) = unix::descriptor::duplicate(descriptor) else { return FAILED };
+        // With a position of its own, if that is possible: httpd may read it later than the application does.
+        let copy = unix::descriptor::reopen(descriptor).or_else(|_| unix::descriptor::duplicate(descriptor));
+        let Ok(copy) = copy else { return FAILED };
         let span = FileSpan { descriptor, offset, length };
         send_code(with(context, |exchange| exchange.file(copy, span)))
     }
