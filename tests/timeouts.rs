@@ -204,6 +204,47 @@ def application(environ, start_response):
 }
 
 #[test]
+fn requests_that_are_no_sign_of_life_do_not_keep_a_process() {
+    let timeout = Duration::from_secs(3);
+    let mount = "WSGIProcessGroup limited\nWSGIScriptAlias / \"@APPS@/limited.py\"";
+    let httpd = Site::new(Mode::Embedded)
+        .file("apps/limited.py", APPLICATION)
+        .config("WSGIDaemonProcess limited threads=2 inactivity-timeout=3")
+        .vhost("limited", mount)
+        .vhost("ignored", &format!("{mount}\nWSGIIgnoreActivity On"))
+        .start();
+    let pid = worker(&httpd);
+    let (mut last, mut gap) = (Instant::now(), Duration::ZERO);
+    let start = last;
+    while start.elapsed() < timeout + Duration::from_secs(1) {
+        let now = worker(&httpd);
+        gap = gap.max(last.elapsed());
+        last = Instant::now();
+        assert!(now == pid || gap >= timeout, "a process with requests ended");
+    }
+    let pid = worker(&httpd);
+    wait::until_true("another process", || {
+        let answer = httpd.request("GET", "/").header("Host", "ignored").send();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text() != pid.to_string()
+    });
+}
+
+#[test]
+fn a_process_that_does_not_get_ready_in_its_time_is_killed() {
+    let hangs = "import journal\njournal.note('loading')\njournal.wait_for_gate('loaded')\n";
+    let httpd = Site::new(Mode::Embedded)
+        .app("journal.py")
+        .file("apps/hangs.py", hangs)
+        .config("WSGIDaemonProcess slow startup-timeout=1 shutdown-timeout=1 python-path=@APPS@")
+        .config("WSGIImportScript @APPS@/hangs.py process-group=slow application-group=%{GLOBAL}")
+        .start();
+    httpd.expect(event::WORKER_LATE).tolerate(event::SHUTDOWN_OVERDUE);
+    httpd.wait_for_log("worker was not ready within 1s and is killed (startup-timeout)");
+    wait::until_true("another one", || httpd.journal().iter().filter(|line| *line == "loading").count() > 1);
+}
+
+#[test]
 fn moving_the_clock_on_the_wall_changes_nothing() {
     let library = Library::build("clock", include_str!("apps/clock.c"));
     let options = "threads=3 request-timeout=5 interrupt-timeout=60 inactivity-timeout=600 deadlock-timeout=60 \

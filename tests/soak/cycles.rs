@@ -161,5 +161,7 @@ fn a_server_that_ends_leaves_nothing() {
         }
     }
     println!("{cycles} servers started and ended, the longest end took {longest:?}");
+    // The parent waits for `shutdown-timeout` (5 s) and two seconds more.
+    problems.extend((longest > Duration::from_secs(10)).then(|| format!("an end took {longest:?}")));
     hold("ends", &problems);
 }
